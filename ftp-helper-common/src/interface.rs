@@ -1,0 +1,48 @@
+//! What the agent tells the programs about an interface.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::address::Address;
+
+/// Settings of one interface; map key: interface index (host byte order).
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
+)]
+pub struct Interface {
+    /// Address announced instead of the packet's own; `::` means the packet's.
+    pub advertise: Address,
+    /// First outside port that may be allocated, host byte order.
+    pub first_port: u16,
+    /// Last outside port that may be allocated (inclusive), host byte order.
+    pub last_port: u16,
+    /// Length of the link header: 14 for Ethernet, 0 for L3 devices.
+    pub link_header: u16,
+    /// Bits of [`Flags`](flags).
+    pub flags: u16,
+    /// Life time of an unused expectation, in seconds.
+    pub expectation_timeout: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// Bits of [`Interface::flags`].
+pub mod flags {
+    /// No announcement is helped before the server's 230.
+    pub const REQUIRE_LOGIN: u16 = 1;
+}
+
+/// A TCP port of FTP servers on one interface.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, FromBytes, Hash, Immutable, IntoBytes, KnownLayout, PartialEq)]
+pub struct ControlPort {
+    /// Interface index, host byte order.
+    pub ifindex: u32,
+    /// TCP port, host byte order.
+    pub port: u16,
+    /// Always zero.
+    pub reserved: u16,
+}
+
+const _: () = assert!(size_of::<Interface>() == 32);
+const _: () = assert!(size_of::<ControlPort>() == 8);

@@ -1,0 +1,63 @@
+//! What the kernel half and the user half of ftp-helper have in common.
+//!
+//! * [`grammar`]: the FTP grammar as a push parser, one byte at a time. The TC
+//!   programs and the host tests run the very same code.
+//! * [`stream`]: the bookkeeping of one direction of a control connection:
+//!   position of the line, held bytes, rewrites and sequence translation.
+//! * [`session`], [`expectation`], [`interface`], [`event`]: the types that live
+//!   in BPF maps, each defined once.
+//! * [`reason`]: one list of reasons that is counter, log word and CLI row.
+//!
+//! Everything that lives in a map is `repr(C)`, has its padding written out
+//! (proven by zerocopy's `IntoBytes`) and a size that is asserted.
+
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod address;
+pub mod event;
+pub mod expectation;
+pub mod grammar;
+pub mod interface;
+pub mod reason;
+pub mod session;
+pub mod stream;
+
+/// Version of the layout of every pinned map; it is part of the pin's name.
+///
+/// Raise it with every change of a type in this crate that lives in a map.
+pub const SCHEMA_VERSION: u32 = 1;
+
+#[cfg(feature = "user")]
+mod pod {
+    //! Every map type may be copied to and from the kernel as bytes.
+    use crate::{
+        event::Event,
+        expectation::{Expectation, ExpectationKey},
+        interface::{ControlPort, Interface},
+        session::{Handshake, Session, SessionKey},
+    };
+
+    macro_rules! pod {
+        ($($type:ty),*) => {
+            $(
+                // SAFETY: zerocopy's derives on the type prove that it has no
+                // padding and that every bit pattern is a valid value.
+                unsafe impl aya::Pod for $type {}
+            )*
+        };
+    }
+
+    pod!(
+        ControlPort,
+        Event,
+        Expectation,
+        ExpectationKey,
+        Handshake,
+        Interface,
+        Session,
+        SessionKey
+    );
+}

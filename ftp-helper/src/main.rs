@@ -1,0 +1,2 @@
+//! ftp-helper
+fn main() {}
