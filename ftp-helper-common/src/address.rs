@@ -37,6 +37,12 @@ impl Address {
         Self::from_v4_be(u32::from_ne_bytes(octets))
     }
 
+    /// From the 16 bytes of an IPv6 address.
+    #[inline(always)]
+    pub fn from_v6(bytes: &[u8; 16]) -> Self {
+        Self { words: zerocopy::transmute!(*bytes) }
+    }
+
     /// From the four words of an IPv6 address as they lie in the header.
     #[inline(always)]
     pub const fn from_v6_be(words: [u32; 4]) -> Self {
@@ -88,6 +94,12 @@ impl Address {
     #[inline(always)]
     pub const fn words_be(&self) -> [u32; 4] {
         self.words
+    }
+
+    /// The 16 bytes as they lie in an IPv6 header.
+    #[inline(always)]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        zerocopy::transmute_ref!(&self.words)
     }
 
     /// The 16-bit group `index` (0 to 7) of the address, in host byte order.

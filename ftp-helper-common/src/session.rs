@@ -53,6 +53,8 @@ pub mod flags {
     pub const PICKED_UP: u32 = 1 << 5;
     /// EPSV ALL was accepted.
     pub const EPSV_ALL: u32 = 1 << 6;
+    /// A new handshake with the same endpoints was seen.
+    pub const RESTARTING: u32 = 1 << 9;
     /// An expectation of this session may be alive.
     pub const EXPECTING: u32 = 1 << 7;
     /// A RST was seen, or a FIN of both sides.
@@ -81,19 +83,24 @@ pub struct Session {
     pub helped: u32,
     /// Announcements refused.
     pub refused: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Command lines of the client (wraps).
+    pub commands: u16,
+    /// Final replies of the server (wraps); trails `commands`.
+    pub replies: u16,
     /// `CLOCK_BOOTTIME`, nanoseconds.
     pub created: u64,
     /// `CLOCK_BOOTTIME`, nanoseconds, of the last packet.
     pub last_seen: u64,
+    /// Value of `commands` for the last announcing or asking command, whose
+    /// reply is awaited while `outstanding` is not zero.
+    pub outstanding_at: u16,
     /// The command whose reply is awaited.
     pub outstanding: Outstanding,
     /// Last refusal: 0 for none, else the [`Reason`](crate::reason::Reason)'s
     /// number plus 1.
     pub last_refusal: u8,
     /// Always zero.
-    pub reserved_too: [u8; 6],
+    pub reserved: u32,
     /// The two directions, by [`Direction`].
     pub streams: [Stream; 2],
 }

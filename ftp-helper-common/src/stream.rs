@@ -69,6 +69,19 @@ impl Default for Rewrite {
 }
 
 impl Rewrite {
+    /// Copies word by word. A plain assignment becomes a call of `memcpy`, whose
+    /// loop over bytes costs the kernel's verifier more than all the rest.
+    #[inline(always)]
+    pub fn copy_to(&self, target: &mut Self) {
+        const WORDS: usize = size_of::<Rewrite>() / 4;
+        let source: &[u32; WORDS] = zerocopy::transmute_ref!(self);
+        let target: &mut [u32; WORDS] = zerocopy::transmute_mut!(target);
+        for (from, to) in source.iter().zip(target) {
+            // SAFETY: a valid reference; volatile, so that it stays what it is.
+            unsafe { core::ptr::from_mut(to).write_volatile(*from) };
+        }
+    }
+
     /// First byte behind the replaced ones, sender space.
     #[inline(always)]
     pub fn end(&self) -> u32 {
@@ -95,6 +108,31 @@ impl Rewrite {
         self.wire_start().wrapping_add(u32::from(self.new_len))
     }
 
+    /// What this rewrite knows about a position; `None` when the position lies
+    /// before it, so that an older one has to be asked.
+    #[inline(always)]
+    pub fn answer(&self, question: Question, position: u32) -> Option<u32> {
+        match question {
+            // A segment that touches a rewrite always carries the text as a
+            // whole, so every position inside is its start.
+            Question::ToWire if !before(position, self.end()) => {
+                Some(position.wrapping_add(self.delta_after))
+            }
+            Question::ToWire => before(self.start, position).then(|| self.wire_start()),
+            _ if !before(position, self.wire_end()) => {
+                Some(position.wrapping_sub(self.delta_after))
+            }
+            // The sender has to repeat a line of which only a part arrived, but
+            // for the bytes that we acknowledged ourselves.
+            Question::Acknowledgment => (!before(position, self.wire_start()))
+                .then(|| self.start.wrapping_add(u32::from(self.held_len))),
+            // Never tell the sender that something arrived which did not: a text
+            // that is covered in part is left out of the block.
+            Question::LeftEdge => before(self.wire_start(), position).then(|| self.end()),
+            Question::RightEdge => before(self.wire_start(), position).then_some(self.start),
+        }
+    }
+
     /// True when a segment of the sender's space `[from, to)` has to carry this
     /// rewrite's text. A segment that only touches the end has to, when the
     /// bytes before it were held: nobody else sends them.
@@ -109,12 +147,23 @@ impl Rewrite {
     }
 }
 
+/// What is asked about a position of a direction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question {
+    /// Sender to wire, for a sequence number.
+    ToWire,
+    /// Wire to sender, for an acknowledgment number.
+    Acknowledgment,
+    /// Wire to sender, for the left edge of a SACK block.
+    LeftEdge,
+    /// Wire to sender, for the right edge of a SACK block.
+    RightEdge,
+}
+
 /// State of one direction.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq)]
 pub struct Stream {
-    /// 1 while a processor works on this direction.
-    pub lock: u32,
     /// Sequence number behind the last byte that the parser saw, sender space.
     pub next: u32,
     /// Delta of everything before the ring (wire minus sender, wrapping).
@@ -131,8 +180,9 @@ pub struct Stream {
     pub reserved: u16,
     /// The line being read.
     pub parser: LineParser,
-    /// Bytes that were withheld, zero-padded.
-    pub hold: [u8; TEXT],
+    /// The bytes that the parser counts as pending, from their first on; the
+    /// first `hold_len` of them are withheld.
+    pub capture: [u8; TEXT],
     /// Ring of the last rewrites.
     pub rewrites: [Rewrite; REWRITES],
 }
@@ -140,7 +190,6 @@ pub struct Stream {
 impl Default for Stream {
     fn default() -> Self {
         Self {
-            lock: 0,
             next: 0,
             base_delta: 0,
             rewrites_done: 0,
@@ -149,14 +198,14 @@ impl Default for Stream {
             flags: 0,
             reserved: 0,
             parser: LineParser::default(),
-            hold: [0; TEXT],
+            capture: [0; TEXT],
             rewrites: [Rewrite::default(); REWRITES],
         }
     }
 }
 
 const _: () = assert!(size_of::<Rewrite>() == 84);
-const _: () = assert!(size_of::<Stream>() == 24 + 56 + 64 + REWRITES * 84);
+const _: () = assert!(size_of::<Stream>() == 20 + 60 + 64 + REWRITES * 84);
 
 impl Stream {
     /// True when no position of this direction is shifted or held.
@@ -198,7 +247,7 @@ impl Stream {
             self.base_delta = self.rewrites[slot].delta_after;
         }
         let entry = &mut self.rewrites[slot];
-        *entry = *rewrite;
+        rewrite.copy_to(entry);
         entry.delta_after = delta_before
             .wrapping_add(u32::from(rewrite.new_len))
             .wrapping_sub(u32::from(rewrite.original_len));
@@ -206,77 +255,61 @@ impl Stream {
         self.rewrites_done = self.rewrites_done.wrapping_add(1);
     }
 
-    /// Sender to wire, for a sequence number. A position inside a rewrite maps
-    /// to the start of its text, because a segment that touches a rewrite always
-    /// carries the text as a whole. Held bytes are not on the wire yet.
+    /// Answers `question` about a position: asks the rewrites, the newest first,
+    /// until one knows. The programs do the same walk with `bpf_loop`.
     #[inline(always)]
-    pub fn to_wire(&self, sequence: u32) -> u32 {
-        let sequence = if self.hold_len > 0
-            && before(self.hold_start(), sequence)
-            && !before(self.next, sequence)
-        {
-            self.hold_start()
-        } else {
-            sequence
-        };
+    pub fn ask(&self, question: Question, position: u32) -> u32 {
+        let position = self.begin(question, position);
+        let mut answer = None;
         for age in 0..REWRITES as u32 {
-            let Some(rewrite) = self.rewrite(age) else {
+            answer = self.rewrite(age).and_then(|rewrite| rewrite.answer(question, position));
+            if answer.is_some() {
                 break;
-            };
-            if !before(sequence, rewrite.end()) {
-                return sequence.wrapping_add(rewrite.delta_after);
-            }
-            if before(rewrite.start, sequence) {
-                return rewrite.wire_start();
             }
         }
-        sequence.wrapping_add(self.base_delta)
+        self.finish(question, position, answer)
     }
 
-    /// Wire to sender, for an acknowledgment number. A position inside a text
-    /// maps to its start: the sender has to repeat the whole line. What we
-    /// acknowledged while a line was held stays acknowledged.
+    /// First part of [`Self::ask`]: held bytes are not on the wire yet.
+    #[inline(always)]
+    pub fn begin(&self, question: Question, position: u32) -> u32 {
+        let held = question == Question::ToWire
+            && self.hold_len > 0
+            && before(self.hold_start(), position)
+            && !before(self.next, position);
+        if held { self.hold_start() } else { position }
+    }
+
+    /// Last part of [`Self::ask`]: before every remembered rewrite, the base
+    /// delta holds; what we acknowledged in a hold stays acknowledged.
+    #[inline(always)]
+    pub fn finish(&self, question: Question, position: u32, answer: Option<u32>) -> u32 {
+        if question == Question::ToWire {
+            return answer.unwrap_or_else(|| position.wrapping_add(self.base_delta));
+        }
+        let sender = answer.unwrap_or_else(|| position.wrapping_sub(self.base_delta));
+        let held = question == Question::Acknowledgment
+            && self.hold_len > 0
+            && sender == self.hold_start();
+        if held { self.next } else { sender }
+    }
+
+    /// Sender to wire, for a sequence number.
+    #[inline(always)]
+    pub fn to_wire(&self, sequence: u32) -> u32 {
+        self.ask(Question::ToWire, sequence)
+    }
+
+    /// Wire to sender, for an acknowledgment number.
     #[inline(always)]
     pub fn acknowledgment_to_sender(&self, acknowledgment: u32) -> u32 {
-        let mut sender = None;
-        for age in 0..REWRITES as u32 {
-            let Some(rewrite) = self.rewrite(age) else {
-                break;
-            };
-            if !before(acknowledgment, rewrite.wire_end()) {
-                sender = Some(acknowledgment.wrapping_sub(rewrite.delta_after));
-                break;
-            }
-            if !before(acknowledgment, rewrite.wire_start()) {
-                sender = Some(rewrite.start.wrapping_add(u32::from(rewrite.held_len)));
-                break;
-            }
-        }
-        let sender = sender.unwrap_or_else(|| acknowledgment.wrapping_sub(self.base_delta));
-        if self.hold_len > 0 && sender == self.hold_start() {
-            self.next
-        } else {
-            sender
-        }
+        self.ask(Question::Acknowledgment, acknowledgment)
     }
 
     /// Wire to sender, for the left or right edge of a SACK block (RFC 2018).
-    /// A text that is covered in part is left out of the block: never tell the
-    /// sender that something arrived which did not.
     #[inline(always)]
     pub fn edge_to_sender(&self, edge: u32, left: bool) -> u32 {
-        for age in 0..REWRITES as u32 {
-            let Some(rewrite) = self.rewrite(age) else {
-                break;
-            };
-            if !before(edge, rewrite.wire_end()) {
-                return edge.wrapping_sub(rewrite.delta_after);
-            }
-            if before(rewrite.wire_start(), edge) {
-                return if left { rewrite.end() } else { rewrite.start };
-            }
-        }
-        edge.wrapping_sub(self.base_delta)
+        self.ask(if left { Question::LeftEdge } else { Question::RightEdge }, edge)
     }
 }
 

@@ -1,4 +1,109 @@
+//! The TC programs of ftp-helper: one pair on every outside interface.
+//!
+//! A packet takes this way:
+//!
+//! 1. [`packet`] reads the headers; whatever is not TCP leaves here.
+//! 2. [`session`] knows control connections by their ports. A new one is taken
+//!    on from its handshake and its inside endpoints come from [`conntrack`].
+//! 3. [`control`] feeds the new bytes of a segment to the grammar, decides
+//!    about announcements ([`announce`]) and holds back unfinished ones
+//!    ([`hold`]).
+//! 4. [`rewrite`] puts the texts in place and [`sequence`] translates sequence,
+//!    acknowledgment and SACK numbers. First transmissions and
+//!    retransmissions take the same way, so they get the same bytes.
+//! 5. [`expectation`] admits the SYN of an awaited data connection.
+//!
+//! Helper functions of the kernel change packets only; no direct packet pointer
+//! is kept anywhere, so none can go stale.
+
 #![no_std]
 #![no_main]
+
+mod announce;
+mod conntrack;
+mod control;
+mod event;
+mod expectation;
+mod frame;
+mod hold;
+mod lock;
+mod maps;
+mod packet;
+mod port;
+mod rewrite;
+mod ring;
+mod sequence;
+mod session;
+mod skb;
+
+use aya_ebpf::{
+    bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    macros::classifier,
+    programs::TcContext,
+};
+use ftp_helper_common::session::Direction;
+
+use crate::{frame::Work, packet::Packet};
+
+/// What becomes of a packet. `Next` leaves it to whatever comes behind us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Next,
+    Drop,
+    Redirect,
+}
+
+impl Verdict {
+    #[inline(always)]
+    const fn code(self) -> i32 {
+        match self {
+            Self::Next => TC_ACT_UNSPEC,
+            Self::Drop => TC_ACT_SHOT as i32,
+            Self::Redirect => TC_ACT_REDIRECT as i32,
+        }
+    }
+}
+
+/// Packets from the outside, before conntrack sees them.
+#[classifier]
+pub fn ftp_helper_ingress(ctx: TcContext) -> i32 {
+    handle(&ctx, Direction::Ingress).code()
+}
+
+/// Packets to the outside, behind every translation of netfilter.
+#[classifier]
+pub fn ftp_helper_egress(ctx: TcContext) -> i32 {
+    handle(&ctx, Direction::Egress).code()
+}
+
+#[inline(always)]
+fn handle(ctx: &TcContext, direction: Direction) -> Verdict {
+    let skb = ctx.skb.skb;
+    let Some(work) = Work::get() else {
+        return Verdict::Next;
+    };
+    if !Packet::parse(skb, work) {
+        return Verdict::Next;
+    }
+    let packet = &work.packet;
+    if port::is_control(packet.source.port) || port::is_control(packet.destination.port) {
+        return session::handle(skb, work, direction);
+    }
+    if direction == Direction::Ingress && packet.is_pure_syn() {
+        expectation::admit(skb, work);
+    }
+    Verdict::Next
+}
+
+#[cfg(not(test))]
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: the verifier proves that no panic is reachable; were one left in
+    // the object, it would refuse the endless loop that this stands for.
+    unsafe { core::hint::unreachable_unchecked() }
+}
+
+/// The conntrack functions are open to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

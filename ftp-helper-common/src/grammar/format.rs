@@ -1,81 +1,67 @@
 //! Writing an endpoint in the form of the announcement that it replaces.
 
-use super::{Announcement, Kind};
+use super::Kind;
 use crate::address::{Address, Endpoint};
 
 /// Most bytes that a rewrite writes or a hold keeps. `EPRT` needs 45 for an
 /// IPv6 address, a delimiter and a port; blanks and a CR may follow.
 pub const TEXT: usize = 64;
 
-/// A short text under construction; bytes behind its end are zero.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Text {
-    bytes: [u8; TEXT],
-    len: u32,
+/// A short text under construction in memory of the caller.
+///
+/// In the kernel that memory is a map value: the stack is too small, and the
+/// verifier forgets what it knew of a length that comes from there. A length in
+/// a register would make it follow every combination of digit counts.
+#[derive(Debug)]
+pub struct Text<'a> {
+    bytes: &'a mut [u8; TEXT],
+    len: &'a mut u32,
 }
 
-impl Text {
-    /// The empty text.
+impl<'a> Text<'a> {
+    /// An empty text; zeroes `bytes` and `len`.
     #[inline(always)]
-    pub const fn new() -> Self {
-        Self {
-            bytes: [0; TEXT],
-            len: 0,
-        }
+    pub fn new(bytes: &'a mut [u8; TEXT], len: &'a mut u32) -> Self {
+        *bytes = [0; TEXT];
+        *len = 0;
+        Self { bytes, len }
     }
 
-    /// The replacement for an announcement's span, in its own form: `PORT` and
-    /// 227 as six numbers, `EPRT` with its delimiter and the address in RFC 5952
-    /// form, 229 as the port alone.
+    /// Writes the replacement for an announcement's span, in its own form:
+    /// `PORT` and 227 as six numbers, `EPRT` with its delimiter and the address
+    /// in RFC 5952 form, 229 as the port alone.
     #[inline(always)]
-    pub fn of(announcement: &Announcement, endpoint: &Endpoint) -> Self {
-        let mut text = Self::new();
-        match announcement.kind {
-            Kind::REPLY_229 => text.decimal(endpoint.port),
+    pub fn endpoint(&mut self, kind: Kind, delimiter: u8, endpoint: &Endpoint) {
+        match kind {
+            Kind::REPLY_229 => self.decimal(endpoint.port),
             Kind::EPRT => {
                 if endpoint.address.is_v4() {
-                    text.octets(&endpoint.address, b'.');
+                    self.octets(&endpoint.address, b'.');
                 } else {
-                    text.groups(&endpoint.address);
+                    self.groups(&endpoint.address);
                 }
-                text.push(announcement.delimiter);
-                text.decimal(endpoint.port);
+                self.push(delimiter);
+                self.decimal(endpoint.port);
             }
             _ => {
-                text.octets(&endpoint.address, b',');
-                text.push(b',');
-                text.decimal(endpoint.port >> 8);
-                text.push(b',');
-                text.decimal(endpoint.port & 0xff);
+                self.octets(&endpoint.address, b',');
+                self.push(b',');
+                self.decimal(endpoint.port >> 8);
+                self.push(b',');
+                self.decimal(endpoint.port & 0xff);
             }
         }
-        text
-    }
-
-    /// The bytes, zero-padded.
-    #[inline(always)]
-    pub const fn bytes(&self) -> &[u8; TEXT] {
-        &self.bytes
-    }
-
-    /// Number of bytes written.
-    #[inline(always)]
-    pub const fn len(&self) -> u32 {
-        self.len
-    }
-
-    /// True when nothing was written.
-    #[inline(always)]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Appends a byte; what does not fit is lost.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
-        if (self.len as usize) < TEXT {
-            self.bytes[self.len as usize & (TEXT - 1)] = byte;
-            self.len += 1;
+        // SAFETY: a valid reference; volatile for the reason given at the type.
+        let len = unsafe { core::ptr::from_mut(self.len).read_volatile() };
+        if (len as usize) < TEXT {
+            self.bytes[len as usize & (TEXT - 1)] = byte;
+            // SAFETY: as above.
+            unsafe { core::ptr::from_mut(self.len).write_volatile(len + 1) };
         }
     }
 
@@ -133,40 +119,33 @@ impl Text {
     /// zero groups (the first of equals) as `::`.
     #[inline(always)]
     fn groups(&mut self, address: &Address) {
-        let (mut best_start, mut best_len) = (8, 1);
-        let (mut start, mut len) = (0, 0);
+        let mut zeros = 0u32;
         for index in 0..8 {
-            if address.group(index) == 0 {
-                if len == 0 {
-                    start = index;
-                }
-                len += 1;
-                if len > best_len {
-                    best_len = len;
-                    best_start = start;
-                }
-            } else {
-                len = 0;
-            }
+            zeros |= u32::from(address.group(index) == 0) << index;
         }
+        // Bit n of `runs` after k rounds: a run of k + 1 zeros starts at group n.
+        let (mut runs, mut longest, mut len) = (zeros, 0, 0);
+        for round in 1..=8 {
+            if runs != 0 {
+                longest = runs;
+                len = round;
+            }
+            runs &= zeros >> round;
+        }
+        let first = if len < 2 { 8 } else { longest.trailing_zeros() };
+        let behind = first + len;
         for index in 0..8 {
-            if index >= best_start && index < best_start + best_len {
-                if index == best_start {
+            if index >= first && index < behind {
+                if index == first {
                     self.push(b':');
                     self.push(b':');
                 }
                 continue;
             }
-            if index > 0 && index != best_start + best_len {
+            if index > 0 && (index != behind || first == 8) {
                 self.push(b':');
             }
-            self.hexadecimal(address.group(index));
+            self.hexadecimal(address.group(index as usize));
         }
-    }
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self::new()
     }
 }

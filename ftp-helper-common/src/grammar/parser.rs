@@ -49,6 +49,7 @@ const DIGEST_BASIS: u32 = 0x811c_9dc5;
 const DIGEST_PRIME: u32 = 0x0100_0193;
 
 /// An endpoint that a line announced.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Announcement {
     /// `PORT`, `EPRT`, `227` or `229`.
@@ -58,11 +59,12 @@ pub struct Announcement {
     pub endpoint: Endpoint,
     /// Delimiter of `EPRT`, to be kept in the rewrite.
     pub delimiter: u8,
-    /// First byte to be replaced, in bytes from the start of the line.
-    pub start: u32,
-    /// First byte behind the part to be replaced.
-    pub end: u32,
-    /// Digest of the bytes from `start` to `end`.
+    /// How far the first byte to be replaced lies before the byte behind the one
+    /// that completed the announcement.
+    pub distance: u32,
+    /// Number of bytes to be replaced.
+    pub len: u32,
+    /// Digest of the bytes to be replaced.
     pub digest: u32,
 }
 
@@ -80,6 +82,8 @@ pub struct LineParser {
     pub(super) span_end: u32,
     /// Digest of the span so far.
     pub(super) digest: u32,
+    /// Bytes of the line up to and including the one that completed something.
+    pub(super) event_column: u32,
     /// The verb, at most four upper-case letters, last one lowest.
     pub(super) verb: u32,
     /// The number being read.
@@ -109,7 +113,7 @@ pub struct LineParser {
     pub(super) problem: u8,
 }
 
-const _: () = assert!(size_of::<LineParser>() == 56);
+const _: () = assert!(size_of::<LineParser>() == 60);
 
 impl LineParser {
     /// A parser that does not know where a line starts: it passes over
@@ -135,9 +139,10 @@ impl LineParser {
         };
         // Behind the dispatch, so that a span that starts with this byte has it.
         if self.in_span() {
-            self.digest = (self.digest ^ u32::from(byte)).wrapping_mul(DIGEST_PRIME);
+            self.digest = Self::digest_add(self.digest, byte);
         }
         self.previous = byte;
+        self.event_column = self.column.saturating_add(1);
         if step & LINE == 0 {
             self.column = self.column.saturating_add(1);
         } else {
@@ -181,6 +186,26 @@ impl LineParser {
         } else {
             0
         }
+    }
+
+    /// Gives up on the current line: it is passed on as it is.
+    #[inline(always)]
+    pub fn abandon(&mut self) {
+        self.phase = phase::SKIP;
+        self.kind = Kind::OTHER.0;
+    }
+
+    /// Digest of `bytes`, comparable with [`Announcement::digest`] after all of
+    /// them were added one by one to [`Self::digest_basis`].
+    #[inline(always)]
+    pub const fn digest_add(digest: u32, byte: u8) -> u32 {
+        (digest ^ byte as u32).wrapping_mul(DIGEST_PRIME)
+    }
+
+    /// Digest of no bytes.
+    #[inline(always)]
+    pub const fn digest_basis() -> u32 {
+        DIGEST_BASIS
     }
 
     /// Bytes of the current line that were pushed.
@@ -232,8 +257,8 @@ impl LineParser {
             kind,
             endpoint: Endpoint::new(address, self.port),
             delimiter: self.delimiter,
-            start: self.span_start,
-            end: self.span_end,
+            distance: self.event_column.wrapping_sub(self.span_start),
+            len: self.span_end.wrapping_sub(self.span_start),
             digest: self.digest,
         }
     }

@@ -1,0 +1,224 @@
+//! What to do about an announced endpoint.
+
+use ftp_helper_common::{
+    address::{Address, Endpoint},
+    grammar::{Kind, TEXT, Text},
+    interface::flags as interface_flags,
+    reason::Reason,
+    session::{Direction, flags},
+    stream::Rewrite,
+};
+
+use crate::{event, expectation, frame::Frame, port};
+
+/// Nanoseconds per second.
+const SECOND: u64 = 1_000_000_000;
+
+/// True when an announcement in this direction may have to be rewritten, so that
+/// it is worth holding.
+#[inline(always)]
+pub(crate) fn may_rewrite(frame: &mut Frame) -> bool {
+    let outside = outside_address(frame);
+    frame.direction() == Direction::Egress && frame.session().inside.address != outside
+}
+
+/// The address under which the inside host is announced.
+#[inline(always)]
+fn outside_address(frame: &mut Frame) -> Address {
+    let work = frame.work();
+    if work.interface.advertise.is_unspecified() {
+        work.key.outside.address
+    } else {
+        work.interface.advertise
+    }
+}
+
+/// The parser found an announcement.
+#[inline(never)]
+pub(crate) fn handle(frame: &mut Frame) {
+    frame.work().announcement = frame.stream().parser.announcement();
+    let kind = frame.work().announcement.kind;
+    if let Err(reason) = judge(frame) {
+        refuse(frame, reason, kind);
+        return;
+    }
+    match frame.direction() {
+        Direction::Egress => {
+            if let Err(reason) = help_inside(frame) {
+                refuse(frame, reason, kind);
+            }
+        }
+        // The inside host opens this data connection to the outside by itself,
+        // with the peer's own numbers.
+        Direction::Ingress => note(frame, Reason::AnnouncementAccepted, kind),
+    }
+}
+
+/// The security rules that need no table.
+#[inline(always)]
+fn judge(frame: &mut Frame) -> Result<(), Reason> {
+    let kind = frame.work().announcement.kind;
+    let require_login = frame.work().interface.flags & interface_flags::REQUIRE_LOGIN != 0;
+    let direction = frame.direction();
+    let own = match direction {
+        Direction::Egress => frame.session().inside.address,
+        Direction::Ingress => frame.work().key.peer.address,
+    };
+    let known_as = match direction {
+        Direction::Egress => frame.work().key.outside.address,
+        Direction::Ingress => frame.session().seen_peer.address,
+    };
+    let advertised = frame.work().interface.advertise;
+    let session = frame.session();
+    if session.flags & flags::GREETED == 0 {
+        return Err(Reason::NotGreeted);
+    }
+    if require_login && session.flags & flags::LOGGED_IN == 0 {
+        return Err(Reason::NotLoggedIn);
+    }
+    let is_reply = kind == Kind::REPLY_227 || kind == Kind::REPLY_229;
+    if is_reply
+        && session.outstanding != Kind::PASV.0
+        && session.outstanding != Kind::EPSV.0
+    {
+        return Err(Reason::Unsolicited);
+    }
+    if session.flags & flags::EPSV_ALL != 0 && kind != Kind::REPLY_229 {
+        return Err(Reason::EpsvAll);
+    }
+    let Endpoint { address, port, .. } = frame.work().announcement.endpoint;
+    // 229 carries no address; 0.0.0.0 in a 227 stands for the sender itself.
+    let implied = kind == Kind::REPLY_229 || (kind == Kind::REPLY_227 && address.is_unspecified());
+    if !implied {
+        if address.is_v4() != own.is_v4() {
+            return Err(Reason::WrongFamily);
+        }
+        let is_own = address == own
+            || address == known_as
+            || (direction == Direction::Egress && !advertised.is_unspecified() && address == advertised);
+        if !is_own {
+            return Err(Reason::ThirdParty);
+        }
+    }
+    if port == 0 {
+        return Err(Reason::BadPort);
+    }
+    if port < 1024 {
+        return Err(Reason::LowPort);
+    }
+    Ok(())
+}
+
+/// The inside host awaits a data connection from the peer: finds it an outside
+/// port, expects the connection there, and replaces the endpoint in the line.
+#[inline(always)]
+fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
+    // An announcement takes the place of the one before it.
+    expectation::remove(frame, Reason::ExpectationReplaced);
+    let inside_address = frame.session().inside.address;
+    let seen_peer = frame.session().seen_peer.address;
+    let work = frame.work();
+    let port = work.announcement.endpoint.port;
+    work.awaited.peer = work.key.peer.address;
+    work.awaited.outside = Endpoint::new(work.key.outside.address, port);
+    // Without translation the inside host itself gets the packet.
+    if inside_address != work.key.outside.address && !port::allocate(frame) {
+        return Err(Reason::NoFreePort);
+    }
+    let now = event::now();
+    let work = frame.work();
+    let expectation = &mut work.expectation;
+    expectation.master = work.key;
+    expectation.inside = Endpoint::new(inside_address, port);
+    expectation.seen_peer =
+        if seen_peer == work.key.peer.address { Address::UNSPECIFIED } else { seen_peer };
+    expectation.kind = work.announcement.kind.0;
+    expectation.ifindex = work.ifindex;
+    expectation.created = now;
+    expectation.expires = now + u64::from(work.interface.expectation_timeout) * SECOND;
+    if !expectation::create(frame) {
+        return Err(Reason::ExpectationTableFull);
+    }
+    let outside = outside_address(frame);
+    let work = frame.work();
+    let carries_address = work.announcement.kind != Kind::REPLY_229
+        && !work.announcement.endpoint.address.is_unspecified();
+    work.announced = Endpoint::new(
+        if carries_address { outside } else { work.announcement.endpoint.address },
+        work.awaited.outside.port,
+    );
+    let changed = work.announced != work.announcement.endpoint;
+    let reason = if changed { Reason::AnnouncementRewritten } else { Reason::AnnouncementAccepted };
+    event::count(Reason::ExpectationCreated);
+    event::report(
+        reason,
+        work.announcement.kind,
+        work.ifindex,
+        &work.key,
+        &work.expectation.inside,
+        &work.awaited.outside,
+    );
+    let session = frame.session();
+    session.helped = session.helped.wrapping_add(1);
+    if changed {
+        replace(frame);
+    }
+    Ok(())
+}
+
+/// Files the rewrite of an announcement, with what was held of it.
+#[inline(always)]
+fn replace(frame: &mut Frame) {
+    let held = u32::from(frame.stream().hold_len);
+    let capture: *const [u8; TEXT] = &raw const frame.stream().capture;
+    let work = frame.work();
+    let announcement = &work.announcement;
+    let mut text = Text::new(&mut work.rewrite.text, &mut work.text_len);
+    text.endpoint(announcement.kind, announcement.delimiter, &work.announced);
+    // Held bytes behind the numbers (blanks, CR) belong to the rewrite as well:
+    // nobody else sends them.
+    for index in 0..TEXT as u32 {
+        let position = announcement.len.wrapping_add(index);
+        if position >= held {
+            break;
+        }
+        // SAFETY: another map value; the index is inside the array.
+        text.push(unsafe { (*capture)[position as usize & (TEXT - 1)] });
+    }
+    let original = if held > announcement.len { held } else { announcement.len };
+    let behind = work.from.wrapping_add(work.position);
+    work.rewrite.start = behind.wrapping_sub(announcement.distance);
+    work.rewrite.original_len = original as u16;
+    work.rewrite.new_len = work.text_len as u16;
+    work.rewrite.digest = announcement.digest;
+    work.rewrite.digest_len = announcement.len as u16;
+    work.rewrite.held_len = held as u16;
+    push(frame);
+}
+
+/// Appends the rewrite under construction to the stream's ring.
+#[inline(always)]
+pub(crate) fn push(frame: &mut Frame) {
+    let rewrite: *const Rewrite = &raw const frame.work().rewrite;
+    // SAFETY: another map value.
+    frame.stream().push(unsafe { &*rewrite });
+    frame.stream().hold_len = 0;
+    frame.work().rewrites += 1;
+}
+
+/// Counts and reports a refusal; the line goes on as it is.
+#[inline(never)]
+pub(crate) fn refuse(frame: &mut Frame, reason: Reason, kind: Kind) {
+    let session = frame.session();
+    session.refused = session.refused.wrapping_add(1);
+    session.last_refusal = reason as u8 + 1;
+    note(frame, reason, kind);
+}
+
+/// Counts and reports something about the line at hand.
+#[inline(never)]
+pub(crate) fn note(frame: &mut Frame, reason: Reason, kind: Kind) {
+    frame.work().announced = frame.stream().parser.announcement().endpoint;
+    let work = frame.work();
+    event::report(reason, kind, work.ifindex, &work.key, &work.announced, &work.key.outside);
+}

@@ -1,0 +1,229 @@
+//! The kernel's connection tracking: what it knows of a control connection, and
+//! the entry that admits a data connection.
+//!
+//! The functions are kernel functions (`net/netfilter/nf_conntrack_bpf.c`,
+//! `nf_nat_bpf.c`); the agent resolves them before it loads the programs. None
+//! of them can mark an entry as expected, so a data connection is ESTABLISHED
+//! for a firewall, not RELATED.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock_tuple},
+    helpers::generated::bpf_probe_read_kernel,
+};
+use ftp_helper_common::{
+    address::{Address, Endpoint},
+    expectation::{Expectation, ExpectationKey},
+    session::SessionKey,
+};
+
+/// Byte offset of `tuplehash` in `struct nf_conn`, set by the agent from BTF.
+#[unsafe(no_mangle)]
+static NF_CONN_TUPLEHASH: u32 = 0;
+
+/// `struct nf_conntrack_tuple_hash`: a list node of two pointers, then the tuple.
+const TUPLE_HASH_SIZE: u32 = 56;
+const TUPLE_IN_HASH: u32 = 16;
+
+/// `enum ip_conntrack_dir`.
+const DIR_ORIGINAL: u8 = 0;
+/// `enum ip_conntrack_status`.
+const IPS_SEEN_REPLY: u32 = 1 << 1;
+/// `enum nf_nat_manip_type`.
+const MANIP_SRC: u32 = 0;
+const MANIP_DST: u32 = 1;
+/// Life time of the entry until netfilter has seen the SYN and applies its own.
+const SYN_TIMEOUT_MS: u32 = 60_000;
+/// `BPF_F_CURRENT_NETNS`.
+const CURRENT_NETNS: i32 = -1;
+const IPPROTO_TCP: u8 = 6;
+
+/// `struct bpf_ct_opts`, in its form before zones (12 bytes).
+#[repr(C)]
+struct Options {
+    netns: i32,
+    error: i32,
+    protocol: u8,
+    direction: u8,
+    reserved: [u8; 2],
+}
+
+const OPTIONS_SIZE: u32 = size_of::<Options>() as u32;
+
+impl Options {
+    const fn new() -> Self {
+        Self { netns: CURRENT_NETNS, error: 0, protocol: IPPROTO_TCP, direction: 0, reserved: [0; 2] }
+    }
+}
+
+/// `struct nf_conn`, `struct nf_conn___init`: only ever behind a pointer.
+#[repr(C)]
+struct NfConn([u8; 0]);
+#[repr(C)]
+struct NfConnInit([u8; 0]);
+
+unsafe extern "C" {
+    fn bpf_skb_ct_lookup(
+        skb: *mut __sk_buff,
+        tuple: *mut bpf_sock_tuple,
+        tuple_size: u32,
+        options: *mut Options,
+        options_size: u32,
+    ) -> *mut NfConn;
+    fn bpf_skb_ct_alloc(
+        skb: *mut __sk_buff,
+        tuple: *mut bpf_sock_tuple,
+        tuple_size: u32,
+        options: *mut Options,
+        options_size: u32,
+    ) -> *mut NfConnInit;
+    fn bpf_ct_set_nat_info(entry: *mut NfConnInit, address: *mut [u32; 4], port: i32, manip: u32) -> i32;
+    fn bpf_ct_set_timeout(entry: *mut NfConnInit, milliseconds: u32);
+    fn bpf_ct_set_status(entry: *mut NfConnInit, status: u32) -> i32;
+    fn bpf_ct_insert_entry(entry: *mut NfConnInit) -> *mut NfConn;
+    fn bpf_ct_release(entry: *mut NfConn);
+}
+
+/// `struct nf_conntrack_tuple`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Tuple {
+    source: [u32; 4],
+    source_port: u16,
+    family: u16,
+    destination: [u32; 4],
+    destination_port: u16,
+    protocol: u8,
+    direction: u8,
+}
+
+const _: () = assert!(size_of::<Tuple>() == 40);
+
+impl Tuple {
+    #[inline(always)]
+    fn endpoint(is_v4: bool, words: &[u32; 4], port: u16) -> Endpoint {
+        let address =
+            if is_v4 { Address::from_v4_be(words[0]) } else { Address::from_v6_be(*words) };
+        Endpoint::new(address, u16::from_be(port))
+    }
+}
+
+/// Fills a tuple and returns its size; ports in host byte order.
+#[inline(always)]
+fn fill(tuple: &mut bpf_sock_tuple, source: &Endpoint, destination: &Endpoint) -> u32 {
+    if source.address.is_v4() {
+        tuple.__bindgen_anon_1.ipv4.saddr = source.address.v4_be();
+        tuple.__bindgen_anon_1.ipv4.daddr = destination.address.v4_be();
+        tuple.__bindgen_anon_1.ipv4.sport = source.port.to_be();
+        tuple.__bindgen_anon_1.ipv4.dport = destination.port.to_be();
+        12
+    } else {
+        tuple.__bindgen_anon_1.ipv6.saddr = source.address.words_be();
+        tuple.__bindgen_anon_1.ipv6.daddr = destination.address.words_be();
+        tuple.__bindgen_anon_1.ipv6.sport = source.port.to_be();
+        tuple.__bindgen_anon_1.ipv6.dport = destination.port.to_be();
+        36
+    }
+}
+
+/// The inside host's own endpoint of a control connection, and the peer as that
+/// host sees it. conntrack hashes a connection by its original tuple and by its
+/// reply tuple; the way in from the outside is always one of the two.
+#[inline(always)]
+pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endpoint; 2]) -> bool {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let mut options = Options::new();
+    let size = fill(&mut tuple, &key.peer, &key.outside);
+    // SAFETY: both structures are readable for the sizes given.
+    let entry = unsafe {
+        bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE)
+    };
+    if entry.is_null() {
+        return false;
+    }
+    // SAFETY: a read-only global that the agent sets; volatile, so that the
+    // compiler does not take the zero above for its value.
+    let tuplehash = unsafe { core::ptr::read_volatile(&raw const NF_CONN_TUPLEHASH) };
+    // The tuple of the other way starts at the inside host.
+    let other = if options.direction == DIR_ORIGINAL { TUPLE_HASH_SIZE } else { 0 };
+    // SAFETY: integers only.
+    let mut inside: Tuple = unsafe { core::mem::zeroed() };
+    // SAFETY: `entry` is held until it is released below; a read behind it could
+    // only fault, which the helper handles.
+    let result = unsafe {
+        let address = entry.cast::<u8>().add(tuplehash as usize);
+        let result = if other == 0 {
+            bpf_probe_read_kernel(
+                (&raw mut inside).cast(),
+                size_of::<Tuple>() as u32,
+                address.add(TUPLE_IN_HASH as usize).cast(),
+            )
+        } else {
+            bpf_probe_read_kernel(
+                (&raw mut inside).cast(),
+                size_of::<Tuple>() as u32,
+                address.add((TUPLE_HASH_SIZE + TUPLE_IN_HASH) as usize).cast(),
+            )
+        };
+        bpf_ct_release(entry);
+        result
+    };
+    if result != 0 {
+        return false;
+    }
+    let is_v4 = key.peer.address.is_v4();
+    found[0] = Tuple::endpoint(is_v4, &inside.source, inside.source_port);
+    found[1] = Tuple::endpoint(is_v4, &inside.destination, inside.destination_port);
+    true
+}
+
+/// Creates the entry of an awaited data connection before netfilter sees its
+/// SYN. From then on netfilter translates and admits it like any other.
+#[inline(always)]
+pub(crate) fn admit(
+    skb: *mut __sk_buff,
+    key: &ExpectationKey,
+    source_port: u16,
+    expectation: &Expectation,
+) -> bool {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let mut options = Options::new();
+    let size = fill(&mut tuple, &Endpoint::new(key.peer, source_port), &key.outside);
+    // SAFETY: both structures are readable for the sizes given.
+    let entry = unsafe {
+        bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE)
+    };
+    if entry.is_null() {
+        return false;
+    }
+    let inside = &expectation.inside;
+    let moved = inside.address != key.outside.address || inside.port != key.outside.port;
+    // SAFETY: `entry` is ours until it is inserted, which also gives it up when
+    // it fails; the address is readable for 16 bytes.
+    let inserted = unsafe {
+        if moved {
+            let mut address = nat_address(&inside.address);
+            bpf_ct_set_nat_info(entry, &raw mut address, inside.port.into(), MANIP_DST);
+        }
+        if !expectation.seen_peer.is_unspecified() {
+            let mut address = nat_address(&expectation.seen_peer);
+            bpf_ct_set_nat_info(entry, &raw mut address, 0, MANIP_SRC);
+        }
+        bpf_ct_set_timeout(entry, SYN_TIMEOUT_MS);
+        bpf_ct_set_status(entry, IPS_SEEN_REPLY);
+        bpf_ct_insert_entry(entry)
+    };
+    if inserted.is_null() {
+        return false;
+    }
+    // SAFETY: the reference that the insertion returned.
+    unsafe { bpf_ct_release(inserted) };
+    true
+}
+
+/// `union nf_inet_addr`.
+#[inline(always)]
+fn nat_address(address: &Address) -> [u32; 4] {
+    if address.is_v4() { [address.v4_be(), 0, 0, 0] } else { address.words_be() }
+}

@@ -1,0 +1,267 @@
+//! One segment of a control connection.
+
+use core::ffi::c_void;
+
+use ftp_helper_common::{
+    grammar::{ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING, Role, TEXT},
+    reason::Reason,
+    session::flags,
+    stream::{Question, before, flags as stream_flags},
+};
+
+use crate::{
+    Verdict, announce, event, expectation,
+    frame::{CHUNK, Frame},
+    hold, lock, rewrite, ring, sequence, skb,
+};
+
+/// Rewrites that one segment may bring. More than that are left for the next
+/// one, so that the ring always holds every rewrite of the segment at hand.
+const REWRITES_PER_SEGMENT: u32 = 4;
+
+/// The parser left the bytes that are held without an announcement.
+const RELEASED: u32 = 4;
+
+/// Takes a segment of a session through all stages.
+#[inline(never)]
+pub(crate) fn handle(frame: &mut Frame) -> Verdict {
+    if frame.work().len == 0 {
+        return translate(frame);
+    }
+    if !lock::take(frame) {
+        event::count(Reason::Contended);
+        return Verdict::Drop;
+    }
+    let verdict = data(frame);
+    lock::give_back(frame);
+    verdict
+}
+
+/// Only the headers have to be changed, if anything.
+#[inline(always)]
+fn translate(frame: &mut Frame) -> Verdict {
+    if frame.stream().is_plain() && frame.reverse().is_plain() {
+        return Verdict::Next;
+    }
+    let from = frame.work().from;
+    frame.work().wire = ring::ask(frame.stream(), Question::ToWire, from);
+    finish(sequence::translate(frame))
+}
+
+/// A packet that could not be changed as it has to be must not get out: half
+/// of a change is worse than a loss.
+#[inline(always)]
+fn finish(result: Result<(), ()>) -> Verdict {
+    if result.is_err() {
+        event::count(Reason::RewriteFailed);
+        return Verdict::Drop;
+    }
+    Verdict::Next
+}
+
+#[inline(always)]
+fn data(frame: &mut Frame) -> Verdict {
+    let (from, len) = (frame.work().from, frame.work().len);
+    let stream = frame.stream();
+    if stream.flags & stream_flags::POSITIONED == 0 {
+        stream.next = from;
+        stream.flags |= stream_flags::POSITIONED;
+    }
+    if frame.session().flags & flags::OPAQUE != 0 {
+        return opaque(frame);
+    }
+    let next = frame.stream().next;
+    if before(next, from) {
+        event::count(Reason::OutOfOrder);
+        return Verdict::Drop;
+    }
+    let seen = next.wrapping_sub(from);
+    let seen = if seen < len { seen } else { len };
+    if seen < len {
+        let work = frame.work();
+        work.position = seen;
+        work.chunk_start = 0;
+        work.chunk_len = 0;
+        frame.repeat(len + 1, next_event);
+        if frame.work().fault != 0 {
+            event::count(Reason::RewriteFailed);
+            return Verdict::Drop;
+        }
+        let hold_len = hold::settle(frame);
+        let end = from.wrapping_add(frame.work().position);
+        frame.work().to = end;
+        let stream = frame.stream();
+        stream.next = end;
+        stream.hold_len = hold_len;
+    }
+    send(frame)
+}
+
+/// Encrypted data: no line to read, positions are translated as before.
+#[inline(always)]
+fn opaque(frame: &mut Frame) -> Verdict {
+    let to = frame.work().to;
+    if before(frame.stream().next, to) {
+        frame.stream().next = to;
+    }
+    send(frame)
+}
+
+/// Puts the segment into its wire form: without held bytes, with every rewrite
+/// that it touches.
+#[inline(always)]
+fn send(frame: &mut Frame) -> Verdict {
+    if frame.stream().is_plain() && frame.work().to == frame.work().from.wrapping_add(frame.work().len) {
+        return translate(frame);
+    }
+    if frame.stream().hold_len > 0 {
+        let (start, from) = (frame.stream().hold_start(), frame.work().from);
+        if !before(from, start) {
+            return hold::acknowledge(frame);
+        }
+        if before(start, frame.work().to) {
+            frame.work().to = start;
+        }
+    }
+    finish(rewrite::apply(frame).and_then(|()| sequence::translate(frame)))
+}
+
+/// Reads on to the next thing that the parser has to say, and sees to it.
+unsafe extern "C" fn next_event(_index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: called by `Frame::repeat`.
+    let frame = unsafe { Frame::of(context) };
+    let work = frame.work();
+    work.step = NOTHING;
+    let left = work.len.wrapping_sub(work.position);
+    frame.repeat(left.wrapping_add(1) & 0x1ffff, next_byte);
+    let step = frame.work().step;
+    if step == NOTHING || frame.work().fault != 0 {
+        return 1;
+    }
+    if step & ANNOUNCEMENT != 0 {
+        announce::handle(frame);
+    }
+    // What was held and is not part of a rewrite goes out with this segment.
+    hold::release(frame);
+    if step & LINE != 0 {
+        line(frame);
+    }
+    (frame.work().rewrites >= REWRITES_PER_SEGMENT).into()
+}
+
+/// Feeds one byte to the parser.
+unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: called by `Frame::repeat`.
+    let frame = unsafe { Frame::of(context) };
+    let skb = frame.skb;
+    let direction = frame.direction();
+    let role = frame.session().role(direction);
+    let work = frame.work();
+    if work.position >= work.len {
+        return 1;
+    }
+    let mut within = work.position.wrapping_sub(work.chunk_start);
+    if within >= work.chunk_len {
+        let left = work.len - work.position;
+        let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+        if skb::load(skb, work.payload + work.position, &mut work.chunk, count).is_err() {
+            work.fault = 1;
+            return 1;
+        }
+        work.chunk_start = work.position;
+        work.chunk_len = count;
+        within = 0;
+    }
+    let byte = work.chunk[within as usize & (CHUNK - 1)];
+    work.position += 1;
+    let stream = frame.stream();
+    let mut step = match role {
+        Role::Client => stream.parser.push(Role::Client, byte),
+        Role::Server => stream.parser.push(Role::Server, byte),
+    };
+    let pending = stream.parser.pending();
+    if pending > 0 {
+        stream.capture[(pending as usize - 1) & (TEXT - 1)] = byte;
+    } else if step == NOTHING && stream.hold_len > 0 {
+        step = RELEASED;
+    }
+    frame.work().step = step;
+    (step != NOTHING).into()
+}
+
+/// A line is complete.
+#[inline(always)]
+fn line(frame: &mut Frame) {
+    let (kind, code, problem) = {
+        let parser: &LineParser = &frame.stream().parser;
+        (parser.kind(), parser.code(), parser.problem())
+    };
+    if let Some(problem) = problem {
+        announce::refuse(frame, problem, kind);
+    }
+    let direction = frame.direction();
+    match frame.session().role(direction) {
+        Role::Client => command(frame, kind),
+        Role::Server => reply(frame, code),
+    }
+}
+
+/// Notes the commands whose replies matter.
+#[inline(always)]
+fn command(frame: &mut Frame, kind: Kind) {
+    let session = frame.session();
+    // A server that answered more often than it was asked must not stay ahead.
+    session.commands = session.commands.wrapping_add(1);
+    match kind {
+        Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {
+            session.outstanding = kind.0;
+            session.outstanding_at = session.commands;
+        }
+        Kind::RESTART => {
+            session.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
+            expectation::remove(frame, Reason::ExpectationReplaced);
+        }
+        Kind::LONG => event::count(Reason::Unsupported),
+        _ => {}
+    }
+}
+
+/// Notes what a reply means for the session. `code` is 0 for a line inside a
+/// multi-line reply.
+#[inline(always)]
+fn reply(frame: &mut Frame, code: u16) {
+    if code == 220 {
+        frame.session().flags |= flags::GREETED;
+    }
+    if code == 230 || code == 232 {
+        frame.session().flags |= flags::LOGGED_IN;
+    }
+    if code < 200 {
+        return;
+    }
+    let session = frame.session();
+    // The greeting answers nothing; an unasked 421 neither.
+    if session.replies == session.commands {
+        return;
+    }
+    session.replies = session.replies.wrapping_add(1);
+    let outstanding = Kind(session.outstanding);
+    if outstanding == Kind::AUTH && (code == 234 || code == 334) {
+        session.flags |= flags::OPAQUE;
+        session.outstanding = 0;
+        announce::note(frame, Reason::Opaque, Kind::AUTH);
+        expectation::remove(frame, Reason::ExpectationTornDown);
+        return;
+    }
+    if outstanding == Kind::OTHER || session.replies != session.outstanding_at {
+        return;
+    }
+    session.outstanding = 0;
+    if code >= 400 {
+        if outstanding == Kind::PORT || outstanding == Kind::EPRT {
+            expectation::remove(frame, Reason::ExpectationTornDown);
+        }
+    } else if outstanding == Kind::EPSV_ALL {
+        session.flags |= flags::EPSV_ALL;
+    }
+}

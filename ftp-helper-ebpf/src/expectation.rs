@@ -1,0 +1,92 @@
+//! Awaited data connections: created by an announcement, used up by a SYN.
+
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
+use ftp_helper_common::{
+    expectation::ExpectationKey,
+    grammar::Kind,
+    reason::Reason,
+    session::flags,
+};
+
+use crate::{
+    conntrack, event,
+    frame::{Frame, Work},
+    maps::EXPECTATIONS,
+};
+
+/// Creates the expectation in the working memory and notes it in the session;
+/// false when the map is full.
+#[inline(always)]
+pub(crate) fn create(frame: &mut Frame) -> bool {
+    let work = frame.work();
+    if EXPECTATIONS.insert(&work.awaited, &work.expectation, BPF_ANY.into()).is_err() {
+        return false;
+    }
+    let awaited: *const ExpectationKey = &raw const frame.work().awaited;
+    let session = frame.session();
+    // SAFETY: another map value.
+    session.expectation = unsafe { *awaited };
+    session.flags |= flags::EXPECTING;
+    true
+}
+
+/// Removes the live expectation of the session, if it is still there.
+#[inline(never)]
+pub(crate) fn remove(frame: &mut Frame, reason: Reason) {
+    if frame.session().flags & flags::EXPECTING == 0 {
+        return;
+    }
+    frame.session().flags &= !flags::EXPECTING;
+    let Some(expectation) = EXPECTATIONS.get_ptr(&frame.session().expectation) else {
+        return;
+    };
+    // SAFETY: not preallocated, so the element stays intact during this run.
+    let expectation = unsafe { &*expectation };
+    // Used up in the meantime, and the same endpoint is awaited by another one.
+    if expectation.master != frame.work().key {
+        return;
+    }
+    if EXPECTATIONS.remove(&frame.session().expectation).is_ok() {
+        event::report(
+            reason,
+            Kind(expectation.kind),
+            expectation.ifindex,
+            &expectation.master,
+            &expectation.inside,
+            &frame.session().expectation.outside,
+        );
+    }
+}
+
+/// Admits an awaited SYN. Every other one passes as it is: whether it may is the
+/// firewall's business.
+#[inline(never)]
+pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) {
+    work.awaited.peer = work.packet.source.address;
+    work.awaited.outside = work.packet.destination;
+    let key = &work.awaited;
+    let Some(expectation) = EXPECTATIONS.get_ptr(key) else {
+        return;
+    };
+    // SAFETY: not preallocated, so the element stays intact during this run.
+    let expectation = unsafe { &*expectation };
+    // One-shot: of two SYNs on two processors, the one that removes it wins.
+    if EXPECTATIONS.remove(key).is_err() {
+        return;
+    }
+    let reason = if event::now() >= expectation.expires {
+        Reason::ExpectationExpired
+    } else if conntrack::admit(skb, key, work.packet.source.port, expectation) {
+        Reason::ExpectationMatched
+    } else {
+        Reason::ConntrackInsertFailed
+    };
+    event::report(
+        reason,
+        Kind(expectation.kind),
+        expectation.ifindex,
+        &expectation.master,
+        &expectation.inside,
+        &key.outside,
+    );
+}

@@ -1,0 +1,214 @@
+//! The packet at hand, its session, and the memory to work on both.
+
+use aya_ebpf::bindings::__sk_buff;
+use ftp_helper_common::{
+    address::Endpoint,
+    expectation::{Expectation, ExpectationKey},
+    grammar::Announcement,
+    interface::Interface,
+    session::{Direction, Handshake, Session, SessionKey},
+    stream::{Rewrite, Stream},
+};
+
+use crate::{maps::WORK, packet::Packet};
+
+/// Bytes that are moved or summed at a time.
+pub(crate) const CHUNK: usize = 256;
+
+/// Working memory of one packet; lives in a per-CPU map. Programs of a CPU do
+/// not interrupt each other, so it has one user at a time.
+#[repr(C)]
+pub(crate) struct Work {
+    pub(crate) key: SessionKey,
+    pub(crate) packet: Packet,
+    pub(crate) interface: Interface,
+    pub(crate) ifindex: u32,
+    /// Start of the TCP header in bytes from the start of the packet.
+    pub(crate) transport: u32,
+    /// Start of the TCP payload in bytes from the start of the packet.
+    pub(crate) payload: u32,
+    /// Payload bytes that are in the packet now.
+    pub(crate) len: u32,
+    /// First payload byte that the parser has not seen.
+    pub(crate) position: u32,
+    /// What the parser said last.
+    pub(crate) step: u32,
+    /// First payload byte in `chunk`.
+    pub(crate) chunk_start: u32,
+    /// Bytes in `chunk`.
+    pub(crate) chunk_len: u32,
+    /// Sender's sequence number of the first payload byte.
+    pub(crate) from: u32,
+    /// Sender's sequence number behind the last payload byte to be sent.
+    pub(crate) to: u32,
+    /// Wire number of the first payload byte.
+    pub(crate) wire: u32,
+    /// What the rewrites add at most, and whether they change the length.
+    pub(crate) growth: u32,
+    pub(crate) resized: u32,
+    /// One's complement sum of what was moved or loaded.
+    pub(crate) sum: u32,
+    /// Parameters of a move or a sum: positions in bytes from the start of the
+    /// packet.
+    pub(crate) source: u32,
+    pub(crate) target: u32,
+    pub(crate) count: u32,
+    /// New rewrites of this packet.
+    pub(crate) rewrites: u32,
+    /// Number of the reason plus 1 why the packet can not be sent.
+    pub(crate) fault: u32,
+    /// The handshake that the packet completes, when `is_proven`.
+    pub(crate) handshake: Handshake,
+    pub(crate) is_proven: u32,
+    /// The packet goes to the server.
+    pub(crate) to_server: u32,
+    /// Inside host and peer as conntrack knows them.
+    pub(crate) endpoints: [Endpoint; 2],
+    /// The announcement at hand, and what becomes of it.
+    pub(crate) announcement: Announcement,
+    pub(crate) announced: Endpoint,
+    pub(crate) awaited: ExpectationKey,
+    pub(crate) expectation: Expectation,
+    /// Length of the text under construction.
+    pub(crate) text_len: u32,
+    /// The rewrite under construction.
+    pub(crate) rewrite: Rewrite,
+    pub(crate) chunk: Chunk,
+}
+
+/// Aligned, so that it can be cleared by words.
+#[repr(C, align(8))]
+pub(crate) struct Chunk(pub(crate) [u8; CHUNK]);
+
+impl core::ops::Deref for Chunk {
+    type Target = [u8; CHUNK];
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for Chunk {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// What the stages hand to each other; small, because it is on the stack.
+#[repr(C)]
+pub(crate) struct Frame {
+    pub(crate) skb: *mut __sk_buff,
+    session: *mut Session,
+    /// The direction of the packet.
+    stream: *mut Stream,
+    /// The other one.
+    reverse: *mut Stream,
+    work: *mut Work,
+    pub(crate) egress: u64,
+}
+
+impl Work {
+    /// The working memory of this processor.
+    #[inline(always)]
+    pub(crate) fn get<'a>() -> Option<&'a mut Self> {
+        // SAFETY: see the type.
+        WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
+    }
+}
+
+impl Frame {
+    /// Binds a packet to its session, which stays valid during the run of the
+    /// program: a removed element is not reused before (RCU).
+    #[inline(always)]
+    pub(crate) fn new(
+        skb: *mut __sk_buff,
+        work: &mut Work,
+        session: *mut Session,
+        direction: Direction,
+    ) -> Self {
+        // SAFETY: `session` points to a map value; both elements exist.
+        let (egress, ingress) = unsafe {
+            (&raw mut (*session).streams[0], &raw mut (*session).streams[1])
+        };
+        let (stream, reverse) = match direction {
+            Direction::Egress => (egress, ingress),
+            Direction::Ingress => (ingress, egress),
+        };
+        Self { skb, session, stream, reverse, work, egress: (direction == Direction::Egress).into() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn direction(&self) -> Direction {
+        if self.egress == 1 { Direction::Egress } else { Direction::Ingress }
+    }
+
+    #[inline(always)]
+    pub(crate) fn session(&mut self) -> &mut Session {
+        // SAFETY: a map value that lives as long as the program runs. Another
+        // processor may write to it too; all of it is plain numbers, and the
+        // streams have their own lock.
+        unsafe { &mut *self.session }
+    }
+
+    #[inline(always)]
+    pub(crate) fn stream(&mut self) -> &mut Stream {
+        // SAFETY: as for `session`.
+        unsafe { &mut *self.stream }
+    }
+
+    #[inline(always)]
+    pub(crate) fn reverse(&mut self) -> &mut Stream {
+        // SAFETY: as for `session`.
+        unsafe { &mut *self.reverse }
+    }
+
+    #[inline(always)]
+    pub(crate) fn work(&mut self) -> &mut Work {
+        // SAFETY: a per-CPU map value, see `Work`.
+        unsafe { &mut *self.work }
+    }
+
+    /// Copies the rewrite of this age into the working memory. Not through the
+    /// stack, which has no room for it.
+    #[inline(always)]
+    pub(crate) fn fetch_rewrite(&mut self, age: u32) -> bool {
+        let Some(rewrite) = self.stream().rewrite(age) else {
+            return false;
+        };
+        let source = core::ptr::from_ref(rewrite);
+        // SAFETY: another map value.
+        unsafe { &*source }.copy_to(&mut self.work().rewrite);
+        true
+    }
+
+    /// The frame that was handed to a `bpf_loop` callback.
+    ///
+    /// # Safety
+    ///
+    /// `context` has to be the frame that was given to `bpf_loop`.
+    #[inline(always)]
+    pub(crate) unsafe fn of<'a>(context: *mut core::ffi::c_void) -> &'a mut Self {
+        // SAFETY: by the contract of this function.
+        unsafe { &mut *context.cast() }
+    }
+
+    /// Runs `callback` for 0 to `count - 1` with this frame, until it returns 1.
+    #[inline(always)]
+    pub(crate) fn repeat(
+        &mut self,
+        count: u32,
+        callback: unsafe extern "C" fn(u32, *mut core::ffi::c_void) -> i64,
+    ) {
+        // SAFETY: the callback gets a pointer to this frame, which outlives the
+        // loop.
+        unsafe {
+            aya_ebpf::helpers::generated::bpf_loop(
+                count,
+                callback as *mut core::ffi::c_void,
+                core::ptr::from_mut(self).cast(),
+                0,
+            );
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Unfinished announcements.
+//!
+//! Bytes that may still need a rewrite are not passed on. The sender may wait
+//! for their acknowledgment before it sends the rest (Nagle's algorithm, RFC
+//! 896), and would repeat the same piece for ever, so we acknowledge them in the
+//! receiver's name. From then on they are ours: they go out together with the
+//! bytes that finish the line, as part of a rewrite that every retransmission
+//! of those bytes carries again.
+
+use ftp_helper_common::{grammar::TEXT, reason::Reason, session::Direction};
+
+use crate::{
+    Verdict, announce, event,
+    frame::Frame,
+    packet::tcp_flags,
+    sequence,
+};
+
+/// Decides at the end of a segment how many bytes before its end are held. Either
+/// they start in this segment, or all of the segment adds to what was held.
+#[inline(always)]
+pub(crate) fn settle(frame: &mut Frame) -> u16 {
+    let pending = frame.stream().parser.pending();
+    if pending == 0 {
+        return 0;
+    }
+    let finishing = frame.work().packet.has(tcp_flags::FIN);
+    let held = u32::from(frame.stream().hold_len);
+    if pending > TEXT as u32 || finishing || !announce::may_rewrite(frame) {
+        if pending > TEXT as u32 {
+            event::count(Reason::LineTooLong);
+        }
+        frame.stream().parser.abandon();
+        release(frame);
+        return 0;
+    }
+    if held == 0 {
+        event::count(Reason::LineHeld);
+    }
+    pending as u16
+}
+
+/// Gives up a hold: the bytes go out unchanged in front of the segment at hand.
+#[inline(always)]
+pub(crate) fn release(frame: &mut Frame) {
+    let held = frame.stream().hold_len;
+    if held == 0 {
+        return;
+    }
+    // The parser is ahead of `next`, which still stands behind the held bytes.
+    let start = frame.stream().hold_start();
+    let capture: *const [u8; TEXT] = &raw const frame.stream().capture;
+    let rewrite = &mut frame.work().rewrite;
+    rewrite.start = start;
+    rewrite.original_len = held;
+    rewrite.new_len = held;
+    rewrite.digest = 0;
+    rewrite.digest_len = 0;
+    rewrite.held_len = held;
+    // SAFETY: another map value.
+    rewrite.text = unsafe { *capture };
+    zero_behind(&mut rewrite.text, held.into());
+    announce::push(frame);
+    event::count(Reason::LineReleased);
+}
+
+/// Texts are zero-padded, because they are summed as a whole.
+#[inline(always)]
+pub(crate) fn zero_behind(text: &mut [u8; TEXT], len: usize) {
+    for (index, byte) in text.iter_mut().enumerate() {
+        if index >= len {
+            *byte = 0;
+        }
+    }
+}
+
+/// Nothing of the segment may go on: turns it into the receiver's
+/// acknowledgment of what is held, and sends it back.
+#[inline(always)]
+pub(crate) fn acknowledge(frame: &mut Frame) -> Verdict {
+    if sequence::reflect(frame).is_err() {
+        event::count(Reason::RewriteFailed);
+        return Verdict::Drop;
+    }
+    // At egress the packet enters through the interface again; at ingress it
+    // leaves through it.
+    let flags = match frame.direction() {
+        Direction::Egress => aya_ebpf::bindings::BPF_F_INGRESS,
+        Direction::Ingress => 0,
+    };
+    let ifindex = frame.work().ifindex;
+    // SAFETY: only sets up the redirection.
+    unsafe { aya_ebpf::helpers::generated::bpf_redirect(ifindex, flags.into()) };
+    Verdict::Redirect
+}

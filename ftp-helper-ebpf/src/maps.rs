@@ -1,0 +1,71 @@
+//! Every map of the object. Those with state are pinned by the agent.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use ftp_helper_common::{
+    expectation::{Expectation, ExpectationKey},
+    interface::{ControlPort, Interface},
+    reason::COUNTERS as COUNTER_SLOTS,
+    session::{Handshake, Session, SessionKey},
+};
+
+use crate::{frame::Work, lock::Lock};
+
+/// Words of a bitmap with one bit per TCP port.
+pub(crate) const PORT_WORDS: u32 = 65536 / 64;
+
+/// Live control connections. Not LRU: a flood must not push out an idle control
+/// connection whose transfer is running.
+#[map]
+pub(crate) static SESSIONS: HashMap<SessionKey, Session> =
+    HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// Handshakes under way. LRU: a flood only costs other handshakes their help.
+#[map]
+pub(crate) static HANDSHAKES: LruHashMap<SessionKey, Handshake> =
+    LruHashMap::with_max_entries(16384, 0);
+
+/// Awaited data connections.
+#[map]
+pub(crate) static EXPECTATIONS: HashMap<ExpectationKey, Expectation> =
+    HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// Settings per interface index.
+#[map]
+pub(crate) static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(1024, 0);
+
+/// Control ports per interface index.
+#[map]
+pub(crate) static CONTROL_PORTS: HashMap<ControlPort, u8> = HashMap::with_max_entries(4096, 0);
+
+/// A bit for each port that is a control port on some interface: keeps the way
+/// of all other packets short.
+#[map]
+pub(crate) static CONTROL_BITMAP: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// A bit for each port that must never be given to a data connection.
+#[map]
+pub(crate) static RESERVED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// One counter per reason.
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
+
+/// Events for the agent.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+
+/// Working memory of the packet at hand; too large for the stack.
+#[map]
+pub(crate) static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
+
+/// A session under construction; too large for the stack.
+#[map]
+pub(crate) static NEW_SESSION: PerCpuArray<Session> = PerCpuArray::with_max_entries(1, 0);
+
+/// Directions that a processor works on; at most one per processor at a time.
+#[map]
+pub(crate) static LOCKS: HashMap<Lock, u8> = HashMap::with_max_entries(1024, 0);

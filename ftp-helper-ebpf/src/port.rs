@@ -1,0 +1,131 @@
+//! Control ports, and the choice of an outside port.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock_tuple},
+    helpers::generated::{bpf_get_prandom_u32, bpf_sk_release, bpf_skc_lookup_tcp},
+};
+use ftp_helper_common::{
+    address::Endpoint,
+    expectation::ExpectationKey,
+    interface::ControlPort,
+};
+
+use crate::{
+    frame::Frame,
+    maps::{CONTROL_BITMAP, CONTROL_PORTS, EXPECTATIONS, PORT_WORDS, RESERVED_PORTS},
+};
+
+/// Outside ports that are tried when the announced one is taken.
+const TRIES: u32 = 32;
+/// `BPF_F_CURRENT_NETNS`.
+const CURRENT_NETNS: u64 = u32::MAX as u64 | (u32::MAX as u64) << 32;
+
+#[inline(always)]
+fn bit(map: &aya_ebpf::maps::Array<u64>, port: u16) -> bool {
+    let word = u32::from(port >> 6) & (PORT_WORDS - 1);
+    map.get(word).is_some_and(|bits| bits >> (port & 63) & 1 == 1)
+}
+
+/// True when `port` is a control port on some interface.
+#[inline(always)]
+pub(crate) fn is_control(port: u16) -> bool {
+    bit(&CONTROL_BITMAP, port)
+}
+
+/// True when `port` is a control port on this interface.
+#[inline(always)]
+pub(crate) fn is_control_on(ifindex: u32, port: u16) -> bool {
+    is_control(port)
+        && CONTROL_PORTS.get_ptr(ControlPort { ifindex, port, reserved: 0 }).is_some()
+}
+
+/// Sets the port of `work.awaited` to a free one, the announced one if possible, then one
+/// with as many digits, so that the line keeps its length. The announced port is
+/// expected there.
+#[inline(always)]
+pub(crate) fn allocate(frame: &mut Frame) -> bool {
+    let wanted = frame.work().awaited.outside.port;
+    let interface = &frame.work().interface;
+    let (digits_first, digits_last) = match wanted {
+        0..=9999 => (1024, 9999),
+        _ => (10000, u16::MAX),
+    };
+    let first = interface.first_port.max(digits_first);
+    let last = interface.last_port.min(digits_last);
+    let (first, last) =
+        if first <= last { (first, last) } else { (interface.first_port, interface.last_port) };
+    let mut search = Search {
+        skb: frame.skb,
+        key: &raw mut frame.work().awaited,
+        first: first.into(),
+        count: u32::from(last.saturating_sub(first)) + 1,
+        found: 0,
+    };
+    // SAFETY: the callback gets a pointer to `search`, which outlives the loop.
+    unsafe {
+        aya_ebpf::helpers::generated::bpf_loop(
+            TRIES,
+            try_port as *mut core::ffi::c_void,
+            (&raw mut search).cast(),
+            0,
+        );
+    }
+    search.found == 1
+}
+
+#[repr(C)]
+struct Search {
+    skb: *mut __sk_buff,
+    key: *mut ExpectationKey,
+    first: u32,
+    count: u32,
+    found: u32,
+}
+
+unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i64 {
+    // SAFETY: the context is the `Search` of `allocate`.
+    let search = unsafe { &mut *context.cast::<Search>() };
+    // SAFETY: in the working memory.
+    let key = unsafe { &mut *search.key };
+    if index > 0 {
+        // SAFETY: no arguments.
+        let random = unsafe { bpf_get_prandom_u32() };
+        key.outside.port = (search.first + random % search.count) as u16;
+    }
+    let taken = bit(&RESERVED_PORTS, key.outside.port)
+        || EXPECTATIONS.get_ptr(&*key).is_some()
+        || has_listener(search.skb, key);
+    if taken {
+        return 0;
+    }
+    search.found = 1;
+    1
+}
+
+/// True when a socket of this host would take a connection to the endpoint.
+#[inline(always)]
+fn has_listener(skb: *mut __sk_buff, key: &ExpectationKey) -> bool {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let Endpoint { address, port, .. } = key.outside;
+    let size = if address.is_v4() {
+        tuple.__bindgen_anon_1.ipv4.saddr = key.peer.v4_be();
+        tuple.__bindgen_anon_1.ipv4.daddr = address.v4_be();
+        tuple.__bindgen_anon_1.ipv4.dport = port.to_be();
+        12
+    } else {
+        tuple.__bindgen_anon_1.ipv6.saddr = key.peer.words_be();
+        tuple.__bindgen_anon_1.ipv6.daddr = address.words_be();
+        tuple.__bindgen_anon_1.ipv6.dport = port.to_be();
+        36
+    };
+    // SAFETY: `tuple` is readable for `size` bytes; the socket is given back.
+    unsafe {
+        let socket = bpf_skc_lookup_tcp(skb.cast(), &raw mut tuple, size, CURRENT_NETNS, 0);
+        if socket.is_null() {
+            return false;
+        }
+        bpf_sk_release(socket.cast());
+    }
+    true
+}

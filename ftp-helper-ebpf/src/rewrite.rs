@@ -1,0 +1,335 @@
+//! Bringing a segment into its wire form.
+//!
+//! Sums are taken over exactly the bytes that change or move, so that the TCP
+//! checksum is right whether it is complete or left to the device: in the
+//! latter case the kernel skips differences outside the pseudo header by itself.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_check_mtu;
+use ftp_helper_common::{
+    grammar::{LineParser, TEXT},
+    reason::Reason,
+    stream::{Question, REWRITES, before},
+};
+
+use crate::{
+    event,
+    frame::{CHUNK, Frame},
+    packet::tcp_flags,
+    ring, skb,
+};
+
+/// TCP flags and checksum, in bytes from the start of the header.
+const TCP_FLAGS: u32 = 12;
+pub(crate) const TCP_CHECKSUM: u32 = 16;
+/// Total length and checksum of IPv4, payload length of IPv6.
+const V4_LENGTH: u32 = 2;
+const V4_CHECKSUM: u32 = 10;
+const V6_LENGTH: u32 = 4;
+
+/// Cuts the segment down to `work.to` and puts every text that it touches in
+/// place. Headers are right afterwards, but for sequence numbers.
+#[inline(always)]
+pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
+    let before_len = frame.work().len;
+    fit(frame);
+    let keep = frame.work().to.wrapping_sub(frame.work().from);
+    if keep < before_len {
+        trim(frame, keep)?;
+        clear_fin(frame)?;
+    }
+    let from = frame.work().from;
+    frame.work().wire = ring::ask(frame.stream(), Question::ToWire, from);
+    frame.work().fault = 0;
+    frame.repeat(REWRITES as u32, apply_one);
+    if frame.work().fault != 0 {
+        return Err(());
+    }
+    set_lengths(frame, before_len)
+}
+
+/// A segment that changes its length can not stay a GSO segment, and must not
+/// outgrow the interface: leaves the tail of a too large one to its sender.
+#[inline(always)]
+fn fit(frame: &mut Frame) {
+    let work = frame.work();
+    let (from, to) = (work.from, work.to);
+    work.growth = 0;
+    work.resized = (to.wrapping_sub(from) != work.len).into();
+    frame.repeat(REWRITES as u32, fit_one);
+    let growth = frame.work().growth;
+    if frame.work().resized == 0 {
+        return;
+    }
+    let skb = frame.skb;
+    // SAFETY: the context is valid for the run of the program.
+    let segment = unsafe { (*skb).gso_size };
+    let limit = if segment != 0 {
+        segment
+    } else {
+        let mut mtu = 0u32;
+        // SAFETY: `mtu` is writable.
+        unsafe { bpf_check_mtu(skb.cast(), 0, &raw mut mtu, 0, 0) };
+        let work = frame.work();
+        mtu.saturating_sub(work.packet.transport + work.packet.transport_len)
+    };
+    let len = to.wrapping_sub(from);
+    if limit == 0 || len + growth <= limit {
+        return;
+    }
+    // A text that the cut goes through is sent as a whole.
+    let keep = limit.saturating_sub(growth + TEXT as u32).max(1);
+    if keep < len {
+        frame.work().to = from.wrapping_add(keep);
+        event::count(Reason::SegmentCut);
+    }
+}
+
+unsafe extern "C" fn fit_one(age: u32, context: *mut c_void) -> i64 {
+    // SAFETY: called by `Frame::repeat`.
+    let frame = unsafe { Frame::of(context) };
+    let (from, to) = (frame.work().from, frame.work().to);
+    let Some(rewrite) = frame.stream().rewrite(age) else {
+        return 1;
+    };
+    if !rewrite.touches(from, to) {
+        return 0;
+    }
+    let (old, new) = (u32::from(rewrite.original_len), u32::from(rewrite.new_len));
+    let held = u32::from(rewrite.held_len);
+    let work = frame.work();
+    if new != old || held > 0 {
+        work.resized = 1;
+    }
+    work.growth += new.saturating_sub(old) + held;
+    0
+}
+
+/// Puts the text of one rewrite in place, the newest first: those before it
+/// keep their positions.
+unsafe extern "C" fn apply_one(age: u32, context: *mut c_void) -> i64 {
+    // SAFETY: called by `Frame::repeat`.
+    let frame = unsafe { Frame::of(context) };
+    let (from, to) = (frame.work().from, frame.work().to);
+    if !frame.fetch_rewrite(age) {
+        return 1;
+    }
+    let rewrite = &frame.work().rewrite;
+    if !rewrite.touches(from, to) {
+        return 0;
+    }
+    let start = if before(rewrite.start, from) { from } else { rewrite.start };
+    let end = if before(to, rewrite.end()) { to } else { rewrite.end() };
+    // A segment that starts inside a rewrite, or right behind held bytes, starts
+    // with the rewrite's text.
+    let wire = if before(from, rewrite.start) { None } else { Some(rewrite.wire_start()) };
+    let whole = start == rewrite.start && end == rewrite.end();
+    let old = end.wrapping_sub(start);
+    if let Some(wire) = wire {
+        frame.work().wire = wire;
+    }
+    if replace(frame, start.wrapping_sub(from), old, whole).is_err() {
+        frame.work().fault = 1;
+        return 1;
+    }
+    0
+}
+
+/// Replaces `old` payload bytes at `position` by the text of `work.rewrite`.
+/// `whole`: those are all of the bytes that were replaced at first.
+#[inline(always)]
+fn replace(frame: &mut Frame, position: u32, old: u32, whole: bool) -> Result<(), ()> {
+    let skb = frame.skb;
+    let work = frame.work();
+    if old > TEXT as u32 || position > work.len || position + old > work.len {
+        return Err(());
+    }
+    let new = u32::from(work.rewrite.new_len);
+    let at = work.payload + position;
+    let tail = work.len - position - old;
+    clear_chunk(frame);
+    let work = frame.work();
+    if old > 0 {
+        skb::load(skb, at, &mut work.chunk, old)?;
+        if whole && work.rewrite.digest_len > 0 && digest(frame) != frame.work().rewrite.digest {
+            event::count(Reason::OverlapMismatch);
+            return Err(());
+        }
+    }
+    let work = frame.work();
+    let (old_sum, new_sum) = (skb::sum(&work.chunk), skb::sum(&work.rewrite.text));
+    let mut difference = skb::subtract(skb::at(new_sum, position), skb::at(old_sum, position));
+    if new != old {
+        let moved = shift(frame, at + old, at + new, tail)?;
+        let was = skb::at(moved, position + old);
+        let is = skb::at(moved, position + new);
+        difference = skb::add(difference, skb::subtract(is, was));
+    }
+    let work = frame.work();
+    work.len = work.len - old + new;
+    if new > 0 {
+        skb::store(skb, at, &work.rewrite.text, new)?;
+    }
+    skb::l4_apply(skb, work.transport + TCP_CHECKSUM, difference)
+}
+
+/// Digest of the bytes in the chunk that the first transmission had.
+#[inline(always)]
+fn digest(frame: &mut Frame) -> u32 {
+    let work = frame.work();
+    let len = usize::from(work.rewrite.digest_len);
+    let mut digest = LineParser::digest_basis();
+    for index in 0..TEXT {
+        if index < len {
+            digest = LineParser::digest_add(digest, work.chunk[index]);
+        }
+    }
+    digest
+}
+
+/// Moves the last `len` bytes of the packet from `source` to `target`, which is
+/// also how the packet grows or shrinks. Returns their sum, as from an even
+/// position.
+#[inline(always)]
+fn shift(frame: &mut Frame, source: u32, target: u32, len: u32) -> Result<u32, ()> {
+    let skb = frame.skb;
+    let work = frame.work();
+    work.source = source;
+    work.target = target;
+    work.count = len;
+    work.sum = 0;
+    if target > source {
+        skb::set_len(skb, target + len)?;
+    }
+    frame.repeat(len.div_ceil(CHUNK as u32) & 0xffff, shift_chunk);
+    let work = frame.work();
+    if work.fault != 0 {
+        return Err(());
+    }
+    let sum = work.sum;
+    if target < source {
+        skb::set_len(skb, target + len)?;
+    }
+    Ok(sum)
+}
+
+unsafe extern "C" fn shift_chunk(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: called by `Frame::repeat`.
+    let frame = unsafe { Frame::of(context) };
+    let skb = frame.skb;
+    let (source, target, len) = (frame.work().source, frame.work().target, frame.work().count);
+    // From the end when the bytes move back, so that none is overwritten.
+    let index = if target > source { len.div_ceil(CHUNK as u32) - 1 - index } else { index };
+    let offset = index.wrapping_mul(CHUNK as u32);
+    let left = len.wrapping_sub(offset);
+    let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+    clear_chunk(frame);
+    let work = frame.work();
+    let moved = skb::load(skb, source + offset, &mut work.chunk, count)
+        .and_then(|()| skb::store(skb, target + offset, &work.chunk, count));
+    if moved.is_err() {
+        work.fault = 1;
+        return 1;
+    }
+    work.sum = skb::add(work.sum, skb::sum(&work.chunk));
+    0
+}
+
+/// Cuts the payload down to its first `keep` bytes.
+#[inline(always)]
+pub(crate) fn trim(frame: &mut Frame, keep: u32) -> Result<(), ()> {
+    let skb = frame.skb;
+    let work = frame.work();
+    work.source = work.payload + keep;
+    work.count = work.len - keep;
+    work.sum = 0;
+    let count = work.count;
+    frame.repeat(count.div_ceil(CHUNK as u32) & 0xffff, sum_chunk);
+    let work = frame.work();
+    if work.fault != 0 {
+        return Err(());
+    }
+    let sum = skb::at(work.sum, keep);
+    work.len = keep;
+    skb::l4_apply(skb, work.transport + TCP_CHECKSUM, skb::subtract(0, sum))?;
+    skb::set_len(skb, work.payload + keep)
+}
+
+unsafe extern "C" fn sum_chunk(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: called by `Frame::repeat`.
+    let frame = unsafe { Frame::of(context) };
+    let skb = frame.skb;
+    clear_chunk(frame);
+    let work = frame.work();
+    let offset = index.wrapping_mul(CHUNK as u32);
+    let left = work.count.wrapping_sub(offset);
+    let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+    if skb::load(skb, work.source + offset, &mut work.chunk, count).is_err() {
+        work.fault = 1;
+        return 1;
+    }
+    work.sum = skb::add(work.sum, skb::sum(&work.chunk));
+    0
+}
+
+/// What is loaded is summed as a whole, so the rest has to be zero.
+#[inline(always)]
+pub(crate) fn clear_chunk(frame: &mut Frame) {
+    let chunk = frame.work().chunk.as_mut_ptr().cast::<u64>();
+    for index in 0..CHUNK / 8 {
+        // SAFETY: inside the buffer, which is 8-byte aligned in `Work`.
+        unsafe { chunk.add(index).write_volatile(0) };
+    }
+}
+
+/// The FIN stands behind the bytes that were cut off.
+#[inline(always)]
+fn clear_fin(frame: &mut Frame) -> Result<(), ()> {
+    if !frame.work().packet.has(tcp_flags::FIN) {
+        return Ok(());
+    }
+    let skb = frame.skb;
+    let transport = frame.work().transport;
+    let at = transport + TCP_FLAGS;
+    let word: [u8; 2] = skb::read(skb, at)?;
+    let cleared = [word[0], word[1] & !tcp_flags::FIN];
+    skb::write(skb, at, &cleared)?;
+    skb::l4_replace_u16(
+        skb,
+        transport + TCP_CHECKSUM,
+        u16::from_ne_bytes(word),
+        u16::from_ne_bytes(cleared),
+        0,
+    )
+}
+
+/// Brings the IP length and the length in TCP's pseudo header to the payload
+/// length of now; `before` was it at last.
+#[inline(always)]
+pub(crate) fn set_lengths(frame: &mut Frame, before: u32) -> Result<(), ()> {
+    let skb = frame.skb;
+    let work = frame.work();
+    if work.len == before {
+        return Ok(());
+    }
+    let network = work.transport - work.packet.transport;
+    let (old, new) = (work.packet.transport_len + before, work.packet.transport_len + work.len);
+    skb::l4_replace_u16(
+        skb,
+        work.transport + TCP_CHECKSUM,
+        (old as u16).to_be(),
+        (new as u16).to_be(),
+        skb::PSEUDO_HEADER,
+    )?;
+    if work.packet.is_v4 {
+        let old = ((old + work.packet.transport) as u16).to_be();
+        let new = ((new + work.packet.transport) as u16).to_be();
+        skb::l3_replace(skb, network + V4_CHECKSUM, old, new)?;
+        skb::write(skb, network + V4_LENGTH, &new.to_ne_bytes())
+    } else {
+        // Extension headers count as payload.
+        let new = (new + work.packet.transport - 40) as u16;
+        skb::write(skb, network + V6_LENGTH, &new.to_be_bytes())
+    }
+}

@@ -1,0 +1,61 @@
+//! Walks over the rewrites of a stream.
+//!
+//! The walk is [`Stream::ask`] with `bpf_loop`: the verifier looks at one step
+//! of it, where it would follow every path through eight.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use ftp_helper_common::stream::{Question, REWRITES, Stream};
+
+#[repr(C)]
+struct Walk {
+    stream: *mut Stream,
+    position: u32,
+    question: u32,
+    answer: u32,
+    found: u32,
+}
+
+/// See [`Stream::ask`].
+#[inline(never)]
+pub(crate) fn ask(stream: &mut Stream, question: Question, position: u32) -> u32 {
+    let mut walk = Walk {
+        stream,
+        position: stream.begin(question, position),
+        question: question as u32,
+        answer: 0,
+        found: 0,
+    };
+    // SAFETY: the callback gets a pointer to `walk`, which outlives the loop.
+    unsafe { bpf_loop(REWRITES as u32, step as *mut c_void, (&raw mut walk).cast(), 0) };
+    let answer = (walk.found == 1).then_some(walk.answer);
+    stream.finish(question, walk.position, answer)
+}
+
+#[inline(always)]
+fn question_of(number: u32) -> Question {
+    match number {
+        0 => Question::ToWire,
+        1 => Question::Acknowledgment,
+        2 => Question::LeftEdge,
+        _ => Question::RightEdge,
+    }
+}
+
+unsafe extern "C" fn step(age: u32, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the `Walk` of `ask`, its stream a map value.
+    let (walk, stream) = unsafe {
+        let walk = context.cast::<Walk>();
+        (&mut *walk, &*(*walk).stream)
+    };
+    let Some(rewrite) = stream.rewrite(age) else {
+        return 1;
+    };
+    if let Some(answer) = rewrite.answer(question_of(walk.question), walk.position) {
+        walk.answer = answer;
+        walk.found = 1;
+        return 1;
+    }
+    0
+}

@@ -1,0 +1,244 @@
+//! Control connections: from the handshake to the end.
+
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
+use ftp_helper_common::{
+    grammar::{Kind, LineParser},
+    reason::Reason,
+    session::{Direction, Handshake, Session, flags},
+    stream::{Stream, flags as stream_flags},
+};
+
+use crate::{
+    Verdict, conntrack, control, event, expectation,
+    frame::{Frame, Work},
+    maps::{HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
+    packet::tcp_flags,
+    port,
+};
+
+/// A TCP packet with a control port.
+#[inline(always)]
+pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Verdict {
+    // SAFETY: the context is valid for the run of the program.
+    let ifindex = unsafe { (*skb).ifindex };
+    let packet = &work.packet;
+    let to_server = port::is_control_on(ifindex, packet.destination.port);
+    if !to_server && !port::is_control_on(ifindex, packet.source.port) {
+        return Verdict::Next;
+    }
+    if packet.is_fragment {
+        event::count(Reason::Fragment);
+        return Verdict::Drop;
+    }
+    // A stack that checks its packets drops this one too; we must not guess.
+    // SAFETY: the context is valid for the run of the program.
+    if packet.payload_len == u32::MAX || packet.payload_len > unsafe { (*skb).len } {
+        event::count(Reason::Malformed);
+        return Verdict::Drop;
+    }
+    let (outside, peer) = match direction {
+        Direction::Egress => (&packet.source, &packet.destination),
+        Direction::Ingress => (&packet.destination, &packet.source),
+    };
+    work.key.outside = *outside;
+    work.key.peer = *peer;
+    work.ifindex = ifindex;
+    work.to_server = to_server.into();
+    if work.packet.has(tcp_flags::SYN) {
+        handshake(work, direction);
+        return Verdict::Next;
+    }
+    if !prepare(work) {
+        return Verdict::Next;
+    }
+    let Some(session) = find(skb, work, direction) else {
+        return Verdict::Next;
+    };
+    let mut frame = Frame::new(skb, work, session, direction);
+    frame.session().last_seen = event::now();
+    frame.stream().window = frame.work().packet.window;
+    let verdict = control::handle(&mut frame);
+    if frame.work().packet.flags & (tcp_flags::FIN | tcp_flags::RST) != 0 {
+        close(&mut frame);
+    }
+    verdict
+}
+
+/// Fills the working memory; false when the interface is not configured.
+#[inline(always)]
+fn prepare(work: &mut Work) -> bool {
+    let Some(interface) = INTERFACES.get_ptr(&work.ifindex) else {
+        return false;
+    };
+    // SAFETY: only the agent writes it, and never removes a live one.
+    work.interface = unsafe { *interface };
+    let link = u32::from(work.interface.link_header);
+    work.transport = link + work.packet.transport;
+    work.payload = work.transport + work.packet.transport_len;
+    work.len = work.packet.payload_len;
+    work.from = work.packet.sequence;
+    work.to = work.packet.sequence.wrapping_add(work.packet.payload_len);
+    work.rewrites = 0;
+    work.fault = 0;
+    true
+}
+
+/// Notes SYN and SYN-ACK. Nothing else remembers them: see [`Handshake`].
+#[inline(always)]
+fn handshake(work: &mut Work, direction: Direction) {
+    let to_server = work.to_server == 1;
+    if work.packet.is_pure_syn() && to_server {
+        work.handshake = Handshake {
+            initiator: work.packet.sequence,
+            responder: 0,
+            client_inside: (direction == Direction::Egress).into(),
+            answered: 0,
+            reserved: [0; 2],
+        };
+        // A failure means no memory; then the connection is picked up later.
+        let _ = HANDSHAKES.insert(&work.key, &work.handshake, BPF_ANY.into());
+        if let Some(session) = SESSIONS.get_ptr_mut(&work.key) {
+            // SAFETY: not preallocated, so the element stays intact.
+            unsafe { (*session).flags |= flags::RESTARTING };
+        }
+    } else if work.packet.has(tcp_flags::SYN | tcp_flags::ACK) && !to_server {
+        let Some(entry) = HANDSHAKES.get_ptr_mut(&work.key) else {
+            return;
+        };
+        // SAFETY: plain numbers; an LRU element may be reused for another
+        // handshake meanwhile, which then does not match its third segment.
+        let entry = unsafe { &mut *entry };
+        if work.packet.acknowledgment == entry.initiator.wrapping_add(1) {
+            entry.responder = work.packet.sequence;
+            entry.answered = 1;
+        }
+    }
+}
+
+/// The session of the packet; made when this is the third segment of a
+/// handshake, or when conntrack knows the connection.
+#[inline(always)]
+fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*mut Session> {
+    let known = SESSIONS.get_ptr_mut(&work.key);
+    if let Some(session) = known {
+        // SAFETY: not preallocated, so the element stays intact.
+        if unsafe { (*session).flags } & flags::RESTARTING == 0 {
+            return Some(session);
+        }
+    }
+    work.is_proven = 0;
+    if let Some(entry) = HANDSHAKES.get_ptr(&work.key) {
+        // SAFETY: as in `handshake`.
+        work.handshake = unsafe { *entry };
+        let proven = work.handshake.answered == 1
+            && work.to_server == 1
+            && work.packet.sequence == work.handshake.initiator.wrapping_add(1)
+            && work.packet.acknowledgment == work.handshake.responder.wrapping_add(1);
+        work.is_proven = proven.into();
+    }
+    if known.is_some() && work.is_proven == 0 {
+        return known;
+    }
+    if work.packet.flags & (tcp_flags::RST | tcp_flags::FIN) != 0 {
+        return None;
+    }
+    let client_inside = (direction == Direction::Egress) == (work.to_server == 1);
+    if !open(skb, work, client_inside) {
+        return None;
+    }
+    SESSIONS.get_ptr_mut(&work.key)
+}
+
+/// Makes a session for the packet in the working memory.
+#[inline(never)]
+fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
+    work.endpoints = [work.key.outside, work.key.peer];
+    let learned = conntrack::inside_of(skb, &work.key, &mut work.endpoints);
+    if !learned {
+        event::count(Reason::ConntrackMissing);
+        // Junk without a handshake must not fill the table.
+        if work.is_proven == 0 {
+            return false;
+        }
+    }
+    let Some(session) = NEW_SESSION.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: a per-CPU value; programs of a CPU do not interrupt each other.
+    // Plain numbers, for which all-zero is the empty state.
+    let new = unsafe {
+        session.write_bytes(0, 1);
+        &mut *session
+    };
+    new.inside = work.endpoints[0];
+    new.seen_peer = work.endpoints[1];
+    new.ifindex = work.ifindex;
+    new.created = event::now();
+    new.last_seen = new.created;
+    if learned {
+        new.flags |= flags::LEARNED;
+    }
+    if client_inside {
+        new.flags |= flags::CLIENT_INSIDE;
+    }
+    let reason = if work.is_proven == 1 {
+        let handshake = &work.handshake;
+        let (egress, ingress) = if handshake.client_inside == 1 {
+            (handshake.initiator, handshake.responder)
+        } else {
+            (handshake.responder, handshake.initiator)
+        };
+        position(&mut new.streams[0], egress.wrapping_add(1));
+        position(&mut new.streams[1], ingress.wrapping_add(1));
+        let _ = HANDSHAKES.remove(&work.key);
+        Reason::SessionOpened
+    } else {
+        // Where its lines start is known from the next LF on; its greeting was
+        // long ago.
+        new.flags |= flags::PICKED_UP | flags::GREETED | flags::LOGGED_IN;
+        new.streams[0].parser = LineParser::unsynchronised();
+        new.streams[1].parser = LineParser::unsynchronised();
+        Reason::SessionPickedUp
+    };
+    if SESSIONS.insert(&work.key, &*new, BPF_ANY.into()).is_err() {
+        event::count(Reason::SessionTableFull);
+        return false;
+    }
+    event::report(reason, Kind::OTHER, work.ifindex, &work.key, &new.inside, &work.key.outside);
+    true
+}
+
+#[inline(always)]
+fn position(stream: &mut Stream, next: u32) {
+    stream.next = next;
+    stream.flags = stream_flags::POSITIONED;
+}
+
+/// Notes the end of a direction. The session itself stays for retransmissions
+/// and late acknowledgments; the agent removes it.
+#[inline(always)]
+fn close(frame: &mut Frame) {
+    let from = frame.work().from;
+    let over = if frame.work().packet.has(tcp_flags::RST) {
+        // Only an exact one counts (RFC 5961 section 3.2).
+        frame.stream().next == from
+    } else {
+        frame.stream().flags |= stream_flags::FINISHED;
+        frame.reverse().flags & stream_flags::FINISHED != 0
+    };
+    if !over || frame.session().flags & flags::CLOSED != 0 {
+        return;
+    }
+    frame.session().flags |= flags::CLOSED;
+    expectation::remove(frame, Reason::ExpectationTornDown);
+    frame.work().announced = frame.session().inside;
+    let work = frame.work();
+    event::report(
+        Reason::SessionClosed,
+        Kind::OTHER,
+        work.ifindex,
+        &work.key,
+        &work.announced,
+        &work.key.outside,
+    );
+}
