@@ -1,2 +1,49 @@
 //! Build, run and test ftp-helper.
-fn main() {}
+//!
+//! The programs are built by `ftp-helper/build.rs`; this only provides what that
+//! needs and calls cargo in the right order.
+
+mod process;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, run and test ftp-helper.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_version_flag = true
+)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Options),
+    Setup(setup::Options),
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Options::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Setup(options) => setup::run(options),
+        Command::Test(options) => test::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Events as log lines, one line each.
+
+use ftp_helper_common::{
+    address::Endpoint,
+    event::Event,
+    grammar::Kind,
+    reason::{Class, Reason},
+};
+use tracing::{field::display, info, warn};
+
+use crate::{device::Device, output::endpoint};
+
+/// Logs an event: normal work as information, everything else as a warning.
+pub(super) fn log(event: &Event) {
+    let Some(reason) = Reason::from_number(event.reason) else {
+        warn!("event of the unknown reason {}", event.reason);
+        return;
+    };
+    let word = reason.word();
+    let kind = Some(Kind(event.kind))
+        .filter(|kind| *kind != Kind::OTHER)
+        .map(Kind::word)
+        .map(display);
+    let interface = display(Device::name_of(event.ifindex));
+    let session = display(format!(
+        "{}<->{}",
+        endpoint(&event.session.outside),
+        endpoint(&event.session.peer)
+    ));
+    let inside = known(&event.inside).map(display);
+    let outside = known(&event.outside).map(display);
+    if reason.class() == Class::Work {
+        info!(kind, interface, session, inside, outside, "{word}");
+    } else {
+        let help = reason.help();
+        warn!(kind, interface, session, inside, outside, help, "{word}");
+    }
+}
+
+/// An endpoint that says something.
+fn known(value: &Endpoint) -> Option<String> {
+    let nothing = value.address.is_unspecified() && value.port == 0;
+    (!nothing).then(|| endpoint(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex, PoisonError},
+    };
+
+    use ftp_helper_common::{address::Address, session::SessionKey};
+
+    use super::*;
+
+    /// Collects what is logged.
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            sink.extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(event: &Event) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .finish();
+        tracing::subscriber::with_default(subscriber, || log(event));
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn at(address: [u8; 4], port: u16) -> Endpoint {
+        Endpoint::new(Address::from_v4(address), port)
+    }
+
+    fn event(reason: Reason) -> Event {
+        Event {
+            session: SessionKey {
+                outside: at([203, 0, 113, 1], 40000),
+                peer: at([203, 0, 113, 2], 21),
+            },
+            inside: at([10, 0, 0, 2], 45678),
+            outside: at([203, 0, 113, 1], 45678),
+            reason: reason as u8,
+            kind: Kind::PORT.0,
+            ifindex: 0x7fff_0000,
+            ..Event::default()
+        }
+    }
+
+    #[test]
+    fn work_is_information() {
+        assert_eq!(
+            logged(&event(Reason::AnnouncementRewritten)),
+            " INFO announcement_rewritten kind=PORT interface=if2147418112 \
+             session=203.0.113.1:40000<->203.0.113.2:21 inside=10.0.0.2:45678 \
+             outside=203.0.113.1:45678\n"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_a_warning_that_explains_itself() {
+        let mut refusal = event(Reason::LowPort);
+        refusal.outside = Endpoint::default();
+        assert_eq!(
+            logged(&refusal),
+            " WARN low_port kind=PORT interface=if2147418112 \
+             session=203.0.113.1:40000<->203.0.113.2:21 inside=10.0.0.2:45678 \
+             help=\"an announced port is below 1024\"\n"
+        );
+    }
+
+    #[test]
+    fn an_unknown_reason_is_said_so() {
+        let mut unknown = event(Reason::LowPort);
+        unknown.reason = 250;
+        assert_eq!(logged(&unknown), " WARN event of the unknown reason 250\n");
+    }
+}

@@ -1,0 +1,222 @@
+//! What `ftp-helper run` does: start or take over the datapath, then report and
+//! clean up until it is told to stop. The programs do not need it; they go on
+//! when it ends, however it ends.
+
+mod events;
+mod gc;
+mod settings;
+
+use std::{future, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use ftp_helper_common::session::Direction;
+use tokio::{
+    io::unix::AsyncFd,
+    runtime,
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{debug, info, warn};
+
+use self::gc::Limits;
+pub use self::settings::{Outside, Settings};
+use crate::{
+    clock,
+    datapath::{Datapath, EventRing, KernelLog, Maps, NewPins, detach},
+    logging,
+    pins::{AttachmentPin, Lock, PinDirectory, direction_word},
+    preflight,
+};
+
+const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+const EXPECTATION_TICK: Duration = Duration::from_secs(1);
+/// Their limits are minutes, and each of them is large to read.
+const SESSION_TICK: Duration = Duration::from_secs(10);
+
+/// Runs the agent until it gets SIGINT or SIGTERM.
+pub fn run(settings: &Settings, pins: &PinDirectory) -> Result<()> {
+    preflight::check(pins)?;
+    let created = pins.create()?;
+    let _lock = lock(pins)?;
+    let mut new = NewPins::default();
+    // Not before the lock: until then the directory may be another agent's.
+    if created {
+        new.directory(pins.path());
+    }
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can not start the event loop")?;
+    runtime.block_on(async {
+        // From here on a signal is an orderly end, also during the start.
+        let mut interrupt = signal(SignalKind::interrupt()).context("can not catch SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("can not catch SIGTERM")?;
+
+        let mut agent = Agent::start(settings, pins, new)?;
+        tokio::select! {
+            result = agent.work() => return result,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        agent.stop();
+        Ok(())
+    })
+}
+
+/// The lock of the pin directory, or the refusal to be a second agent.
+pub fn lock(pins: &PinDirectory) -> Result<Lock> {
+    match pins.lock()? {
+        Some(lock) => Ok(lock),
+        None => bail!(
+            "another ftp-helper is at work on {}: stop it first, or choose another place with \
+             --pin-dir",
+            pins.path().display()
+        ),
+    }
+}
+
+struct Agent {
+    maps: Maps,
+    events: AsyncFd<EventRing>,
+    log: Option<AsyncFd<KernelLog>>,
+    limits: Limits,
+}
+
+impl Agent {
+    /// Loads, fills the maps, attaches, and then removes what is not wanted any
+    /// more, in this order: there is no moment without a program, nor one with a
+    /// program that lacks its settings.
+    fn start(settings: &Settings, pins: &PinDirectory, mut new: NewPins) -> Result<Self> {
+        let level = logging::kernel_level();
+        let mut datapath = Datapath::load_pinned(level, pins, &mut new)?;
+        for direction in DIRECTIONS {
+            if let Some(count) = datapath.verified_instructions(direction)? {
+                debug!(
+                    "{} program: {count} instructions verified",
+                    direction_word(direction)
+                );
+            }
+        }
+        settings.apply(&mut datapath.maps)?;
+        for outside in &settings.outsides {
+            for direction in DIRECTIONS {
+                let attached = datapath.attach(
+                    &outside.device,
+                    direction,
+                    settings.technique,
+                    pins,
+                    &mut new,
+                )?;
+                debug!(
+                    interface = outside.device.name,
+                    direction = direction_word(direction),
+                    technique = attached.technique.word(),
+                    replaced = attached.replaced,
+                    "attached"
+                );
+            }
+        }
+        new.keep();
+        drop_others(settings, pins)?;
+        settings.withdraw(&mut datapath.maps)?;
+
+        let events = datapath
+            .maps
+            .events
+            .take()
+            .context("the event ring is gone")?;
+        let log = match datapath.kernel_log() {
+            Ok(log) => Some(log.watch()?),
+            Err(error) => {
+                warn!("the programs' own log lines are not shown: {error:#}");
+                None
+            }
+        };
+        info!("ready: helping FTP on {}", settings.names());
+        Ok(Self {
+            maps: datapath.maps,
+            events: events.watch()?,
+            log,
+            limits: Limits::following_conntrack(),
+        })
+    }
+
+    /// Reports and cleans up; ends only with an error.
+    async fn work(&mut self) -> Result<()> {
+        let Self {
+            maps,
+            events,
+            log,
+            limits,
+        } = self;
+        let mut expectations = interval(EXPECTATION_TICK);
+        let mut sessions = interval(SESSION_TICK);
+        // After a suspended machine wakes up, once is enough.
+        expectations.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        sessions.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                guard = events.readable_mut() => {
+                    let mut guard = guard.context("can not wait for events")?;
+                    report(guard.get_inner_mut());
+                    guard.clear_ready();
+                }
+                result = kernel_lines(log.as_mut()) => result?,
+                _ = expectations.tick() => {
+                    gc::expectations(&mut maps.expectations, clock::now()?)?;
+                }
+                _ = sessions.tick() => {
+                    gc::sessions(&mut maps.sessions, *limits, clock::now()?)?;
+                }
+            }
+        }
+    }
+
+    /// Reports what is still there, and leaves everything in place.
+    fn stop(&mut self) {
+        report(self.events.get_mut());
+        if let Some(log) = &mut self.log {
+            log.get_mut().flush();
+        }
+        info!("stopped; the programs go on: `ftp-helper detach` removes them");
+    }
+}
+
+fn report(ring: &mut EventRing) {
+    while let Some(event) = ring.read() {
+        events::log(&event);
+    }
+}
+
+async fn kernel_lines(log: Option<&mut AsyncFd<KernelLog>>) -> Result<()> {
+    let Some(log) = log else {
+        return future::pending().await;
+    };
+    let mut guard = log
+        .readable_mut()
+        .await
+        .context("can not wait for log lines")?;
+    guard.get_inner_mut().flush();
+    guard.clear_ready();
+    Ok(())
+}
+
+/// Detaches from the interfaces that an earlier start helped and this one does
+/// not.
+fn drop_others(settings: &Settings, pins: &PinDirectory) -> Result<()> {
+    for pin in pins.read()?.attachments {
+        if !settings.selects(pin.device.index) {
+            detach_and_tell(&pin)?;
+        }
+    }
+    Ok(())
+}
+
+/// Detaches a program, with a line in the log.
+pub fn detach_and_tell(pin: &AttachmentPin) -> Result<()> {
+    detach(pin)?;
+    let word = direction_word(pin.direction);
+    info!("detached from {word} of interface {}", pin.device.name);
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! `ftp-helper detach`
+
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use tracing::info;
+
+use crate::{agent, pins::PinDirectory};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Also while an agent runs, which then reports on nothing any more
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
+    if !pins.path().exists() {
+        info!("nothing is loaded under {}", pins.path().display());
+        return Ok(());
+    }
+    // Held to the end, so that no agent starts in between.
+    let lock = pins.lock()?;
+    if lock.is_none() && !arguments.force {
+        bail!(
+            "an ftp-helper is at work on {}: stop it first, or use `ftp-helper detach --force`",
+            pins.path().display()
+        );
+    }
+    let found = pins.read()?;
+    if !found.foreign.is_empty() {
+        bail!(
+            "{} holds what is not ftp-helper's ({}): move it away, or check --pin-dir",
+            pins.path().display(),
+            found.foreign.join(", ")
+        );
+    }
+    for pin in &found.attachments {
+        agent::detach_and_tell(pin)?;
+    }
+    for map in &found.maps {
+        fs::remove_file(&map.path)
+            .with_context(|| format!("can not remove the pinned map {}", map.path.display()))?;
+    }
+    pins.remove()?;
+    info!("nothing is loaded under {} any more", pins.path().display());
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! `ftp-helper run`
+
+use std::{net::IpAddr, str::FromStr};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, value_parser};
+
+use crate::{
+    agent::{self, Outside, Settings},
+    datapath::Refused,
+    device::Device,
+    pins::{PinDirectory, Technique},
+    ports::PortRange,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Outside interface; may be given several times
+    #[arg(short, long = "interface", value_name = "IFACE", required = true)]
+    interfaces: Vec<String>,
+
+    /// Port of FTP servers; may be given several times
+    #[arg(
+        long = "control-port",
+        value_name = "PORT",
+        default_value = "21",
+        value_parser = value_parser!(u16).range(1..)
+    )]
+    control_ports: Vec<u16>,
+
+    /// Outside ports for data connections whose announced port is taken
+    #[arg(long, value_name = "FIRST-LAST", default_value_t = PortRange::DYNAMIC)]
+    port_range: PortRange,
+
+    /// Seconds that an announced data connection may take to come
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = value_parser!(u32).range(1..=3600)
+    )]
+    expectation_timeout: u32,
+
+    /// Announce this address on the interface, in place of the one that packets
+    /// leave with (a 1:1 translation further out)
+    #[arg(long, value_name = "IFACE=ADDRESS")]
+    advertise: Vec<Advertise>,
+
+    /// How programs are attached, if not with TCX where the kernel has it and
+    /// with clsact elsewhere
+    #[arg(long, value_enum, value_name = "TECHNIQUE")]
+    attach: Option<Technique>,
+}
+
+/// `IFACE=ADDRESS`
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Advertise {
+    interface: String,
+    address: IpAddr,
+}
+
+impl FromStr for Advertise {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (interface, address) = text
+            .split_once('=')
+            .context("it looks like wan0=203.0.113.1")?;
+        let address: IpAddr = address
+            .parse()
+            .with_context(|| format!("`{address}` is no IP address"))?;
+        if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+            bail!("{address} is no address that anybody can connect to");
+        }
+        Ok(Self {
+            interface: interface.to_owned(),
+            address,
+        })
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
+    agent::run(&settings(arguments)?, pins).inspect_err(|error| {
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            tracing::debug!("the verifier's log:\n{}", refused.log);
+        }
+    })
+}
+
+fn settings(arguments: &Arguments) -> Result<Settings> {
+    let mut outsides: Vec<Outside> = Vec::new();
+    for name in &arguments.interfaces {
+        let device = Device::find(name)?;
+        if outsides.iter().all(|outside| outside.device != device) {
+            outsides.push(Outside {
+                device,
+                advertise: None,
+            });
+        }
+    }
+    for advertise in &arguments.advertise {
+        let name = &advertise.interface;
+        let mut places = outsides.iter_mut();
+        let Some(outside) = places.find(|outside| outside.device.name == *name) else {
+            bail!("--advertise names {name}, which is not helped: add `-i {name}`");
+        };
+        outside.advertise = Some(advertise.address);
+    }
+    Ok(Settings {
+        outsides,
+        control_ports: arguments.control_ports.iter().copied().collect(),
+        ports: arguments.port_range,
+        expectation_timeout: arguments.expectation_timeout,
+        technique: arguments.attach,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn parse(words: &[&str]) -> Result<Settings> {
+        let words = ["run"].iter().chain(words);
+        settings(&Only::try_parse_from(words)?.arguments)
+    }
+
+    #[test]
+    fn defaults() {
+        let settings = parse(&["-i", "lo"]).unwrap();
+        assert_eq!(settings.names(), "lo");
+        assert!(settings.control_ports.iter().eq(&[21]));
+        assert_eq!(settings.ports, PortRange::DYNAMIC);
+        assert_eq!(settings.expectation_timeout, 60);
+        assert_eq!(settings.technique, None);
+        assert!(settings.outsides[0].advertise.is_none());
+    }
+
+    #[test]
+    fn everything_given() {
+        let settings = parse(&[
+            "-i",
+            "lo",
+            "--interface",
+            "lo",
+            "--control-port",
+            "2121",
+            "--control-port",
+            "21",
+            "--control-port",
+            "21",
+            "--port-range",
+            "2000-3000",
+            "--expectation-timeout",
+            "5",
+            "--advertise",
+            "lo=203.0.113.1",
+            "--attach",
+            "clsact",
+        ])
+        .unwrap();
+        assert_eq!(settings.names(), "lo");
+        assert!(settings.control_ports.iter().eq(&[21, 2121]));
+        assert_eq!(settings.ports.to_string(), "2000-3000");
+        assert_eq!(settings.expectation_timeout, 5);
+        assert_eq!(settings.technique, Some(Technique::Clsact));
+        let address = "203.0.113.1".parse().unwrap();
+        assert_eq!(settings.outsides[0].advertise, Some(address));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            &["--control-port", "21"][..],
+            &["-i", "missing0"],
+            &["-i", "lo", "--control-port", "0"],
+            &["-i", "lo", "--port-range", "1-2"],
+            &["-i", "lo", "--expectation-timeout", "0"],
+            &["-i", "lo", "--advertise", "lo"],
+            &["-i", "lo", "--advertise", "lo=0.0.0.0"],
+            &["-i", "lo", "--advertise", "wan0=203.0.113.1"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}

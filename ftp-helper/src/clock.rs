@@ -1,0 +1,75 @@
+//! The clock of the maps.
+
+use anyhow::{Context as _, Result};
+use nix::time::{ClockId, clock_gettime};
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// `CLOCK_BOOTTIME` in nanoseconds, as the programs stamp it: it runs on while
+/// the machine sleeps, like the time-outs of the far side do.
+pub fn now() -> Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).context("can not read CLOCK_BOOTTIME")?;
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
+    let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or_default();
+    Ok(seconds * NANOSECONDS + nanoseconds)
+}
+
+/// Whole seconds as nanoseconds.
+pub const fn seconds(seconds: u64) -> u64 {
+    seconds.saturating_mul(NANOSECONDS)
+}
+
+/// Nanoseconds as seconds with three places, for JSON.
+pub fn to_seconds(nanoseconds: u64) -> f64 {
+    // Milliseconds stay exact in an f64 for longer than any machine is up.
+    #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 milliseconds")]
+    let milliseconds = (nanoseconds / 1_000_000) as f64;
+    milliseconds / 1_000.0
+}
+
+/// Nanoseconds as a short text of at most two units, for tables.
+pub fn to_words(nanoseconds: u64) -> String {
+    let seconds = nanoseconds / NANOSECONDS;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    if days > 0 {
+        format!("{days}d{:02}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h{:02}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m{:02}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_at_most_two_units() {
+        for (second, words) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m00s"),
+            (3599, "59m59s"),
+            (3600, "1h00m"),
+            (86399, "23h59m"),
+            (90000, "1d01h"),
+        ] {
+            assert_eq!(to_words(seconds(second)), words);
+        }
+    }
+
+    #[test]
+    fn json_seconds_keep_milliseconds() {
+        assert!((to_seconds(1_234_567_890) - 1.234).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_clock_runs() {
+        let first = now().unwrap();
+        assert!(first > 0);
+        assert!(now().unwrap() >= first);
+    }
+}

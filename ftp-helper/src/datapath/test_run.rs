@@ -1,0 +1,81 @@
+//! Running a program on a packet that is not on any wire.
+
+use anyhow::{Context as _, Result};
+use aya::programs::{TestRun as _, TestRunOptions};
+use ftp_helper_common::session::Direction;
+
+use super::Datapath;
+
+/// `sizeof(struct __sk_buff)`; older kernels know a shorter one and want the
+/// rest to be zero, which it is.
+const CONTEXT: usize = 192;
+const MARK: usize = 8;
+const INGRESS_IFINDEX: usize = 36;
+const IFINDEX: usize = 40;
+
+/// Bytes that a program may add to a packet.
+const GROWTH: usize = 4096;
+
+/// What a program sees of a packet beside its bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Context {
+    /// Index of a device of this network namespace; 0 and 1 mean the loopback
+    /// device.
+    pub ifindex: u32,
+    /// Device that the packet came from.
+    pub ingress_ifindex: u32,
+    /// The packet's mark.
+    pub mark: u32,
+}
+
+/// What a program made of a packet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// What the program returned.
+    pub verdict: u32,
+    /// The packet, with its link header.
+    pub packet: Vec<u8>,
+    /// The packet's mark.
+    pub mark: u32,
+}
+
+impl Datapath {
+    /// Runs the program of this direction once on a packet with an Ethernet
+    /// header.
+    pub fn test_run(
+        &self,
+        direction: Direction,
+        packet: &[u8],
+        context: &Context,
+    ) -> Result<Outcome> {
+        let mut input = [0; CONTEXT];
+        for (at, value) in [
+            (MARK, context.mark),
+            (INGRESS_IFINDEX, context.ingress_ifindex),
+            (IFINDEX, context.ifindex),
+        ] {
+            input[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        let mut output = [0; CONTEXT];
+        let mut changed = vec![0; packet.len() + GROWTH];
+
+        let result = self
+            .program(direction)?
+            .test_run(TestRunOptions {
+                data_in: Some(packet),
+                data_out: Some(&mut changed),
+                ctx_in: Some(&input),
+                ctx_out: Some(&mut output),
+                ..TestRunOptions::default()
+            })
+            .context("the kernel refused to run the program on this packet")?;
+        changed.truncate(result.data_size_out as usize);
+        let mut mark = [0; 4];
+        mark.copy_from_slice(&output[MARK..MARK + 4]);
+        Ok(Outcome {
+            verdict: result.return_value,
+            packet: changed,
+            mark: u32::from_ne_bytes(mark),
+        })
+    }
+}

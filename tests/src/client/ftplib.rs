@@ -1,0 +1,41 @@
+//! Python's ftplib, driven by a script of ours.
+
+use std::{fs, net::Ipv4Addr, path::Path, process::Command};
+
+use anyhow::Result;
+
+use super::{Mode, Step, marked};
+use crate::{host::Host, lab::FILES, process::Output, python::interpreter};
+
+const SCRIPT: &str = include_str!("../../clients/ftplib_client.py");
+
+pub(super) fn command(
+    host: &Host,
+    server: Ipv4Addr,
+    mode: Mode,
+    steps: &[Step],
+) -> Result<Command> {
+    let script = Path::new(FILES).join("ftplib_client.py");
+    fs::write(&script, SCRIPT)?;
+    let mut command = host.command(interpreter(host, "ftplib")?);
+    command.arg(script);
+    command.arg(match mode {
+        Mode::Active => "active",
+        Mode::Passive => "passive",
+    });
+    command.arg(server.to_string());
+    for step in steps {
+        match step {
+            Step::List { remote, local } => command.args(["list", remote]).arg(local),
+            Step::Download { remote, local } => command.args(["download", remote]).arg(local),
+            Step::Upload { local, remote } => command.arg("upload").arg(local).arg(remote),
+        };
+    }
+    Ok(command)
+}
+
+/// Commands and replies: `set_debuglevel(1)` writes `*cmd* 'COMMAND'` and `*resp* 'REPLY'`.
+pub(super) fn dialogue(output: &Output) -> (Vec<String>, Vec<String>) {
+    let text = &output.stdout;
+    (marked(text, "*cmd* '", "'"), marked(text, "*resp* '", "'"))
+}

@@ -1,0 +1,47 @@
+//! lftp, driven by a script on its command line.
+
+use std::{fmt::Write as _, net::Ipv4Addr, process::Command};
+
+use super::{Mode, Step, marked};
+use crate::{host::Host, process::Output};
+
+pub(super) fn command(host: &Host, server: Ipv4Addr, mode: Mode, steps: &[Step]) -> Command {
+    let mut command = host.command("lftp");
+    command.args(["--norc", "-c", &script(server, mode, steps)]);
+    command
+}
+
+fn script(server: Ipv4Addr, mode: Mode, steps: &[Step]) -> String {
+    let passive = match mode {
+        Mode::Active => "off",
+        Mode::Passive => "on",
+    };
+    // No second try and no other mode by itself: a failure has to show.
+    let mut script = format!(
+        "set cmd:fail-exit yes; \
+         set ftp:passive-mode {passive}; set ftp:auto-passive-mode no; \
+         set ftp:prefer-epsv no; set ftp:ssl-allow no; \
+         set net:timeout 20; set net:max-retries 1; set net:reconnect-interval-base 1; \
+         set xfer:clobber yes; set xfer:log no; \
+         debug 5; open -u anonymous,lab@example.net {server}"
+    );
+    for step in steps {
+        // Writing to a `String` can not fail.
+        let _ = match step {
+            Step::List { remote, local } => write!(script, "; ls {remote} > {}", local.display()),
+            Step::Download { remote, local } => {
+                write!(script, "; get {remote} -o {}", local.display())
+            }
+            Step::Upload { local, remote } => {
+                write!(script, "; put {} -o {remote}", local.display())
+            }
+        };
+    }
+    script
+}
+
+/// Commands and replies: `debug` writes `---> COMMAND` and `<--- REPLY`.
+pub(super) fn dialogue(output: &Output) -> (Vec<String>, Vec<String>) {
+    let text = &output.stderr;
+    (marked(text, "---> ", ""), marked(text, "<--- ", ""))
+}

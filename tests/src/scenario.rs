@@ -1,0 +1,95 @@
+//! How a test runs in a lab.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::Result;
+use nix::unistd::geteuid;
+
+use crate::{
+    agent::{Agent, RunningAgent, find_binary},
+    lab::Lab,
+    setup::Setup,
+};
+
+/// Lines of a log that a failure quotes.
+const QUOTED: usize = 60;
+
+/// Runs `body` in a new lab, on a thread of its own. A failure, or a panic,
+/// is the test's, with the logs of everything that ran.
+///
+/// Labs need root; without it the test fails, unless the environment variable
+/// `FTP_HELPER_SKIP_ROOT` is `1`.
+pub fn scenario(setup: Setup, body: impl FnOnce(&Lab) -> Result<()> + Send) {
+    if !geteuid().is_root() {
+        assert!(
+            env::var("FTP_HELPER_SKIP_ROOT").is_ok_and(|value| value == "1"),
+            "this test makes network namespaces and needs root; \
+             FTP_HELPER_SKIP_ROOT=1 skips what needs root"
+        );
+        println!("SKIP: needs root");
+        return;
+    }
+    let outcome = thread::scope(|scope| scope.spawn(|| run(setup, body)).join());
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => panic!("{error:#}"),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// [`scenario`] with an agent running on the gateway.
+pub fn helped_scenario(
+    setup: Setup,
+    body: impl FnOnce(&Lab, &Agent, &mut RunningAgent) -> Result<()> + Send,
+) {
+    agent_scenario(setup, |lab, agent| {
+        let mut running = agent.start()?;
+        body(lab, agent, &mut running)
+    });
+}
+
+/// [`scenario`] with an agent at hand that is not started yet.
+pub fn agent_scenario(setup: Setup, body: impl FnOnce(&Lab, &Agent) -> Result<()> + Send) {
+    let binary = binary();
+    scenario(setup, |lab| body(lab, &Agent::new(lab, &binary)));
+}
+
+/// The agent's binary; a test that needs it can not go on without.
+fn binary() -> PathBuf {
+    find_binary().unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+fn run(setup: Setup, body: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+    let lab = Lab::new(setup)?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(&lab)));
+    if !matches!(outcome, Ok(Ok(()))) {
+        eprintln!("{}", logs(&lab.logs()));
+    }
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The last lines of every log of the lab.
+fn logs(directory: &Path) -> String {
+    let mut text = String::new();
+    let Ok(entries) = fs::read_dir(directory) else {
+        return text;
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let log = fs::read(&path).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        let quoted = &lines[lines.len().saturating_sub(QUOTED)..];
+        // Writing to a `String` can not fail.
+        let _ = writeln!(text, "---- {}\n{}", path.display(), quoted.join("\n"));
+    }
+    text
+}
