@@ -40,7 +40,9 @@ impl Address {
     /// From the 16 bytes of an IPv6 address.
     #[inline(always)]
     pub fn from_v6(bytes: &[u8; 16]) -> Self {
-        Self { words: zerocopy::transmute!(*bytes) }
+        Self {
+            words: zerocopy::transmute!(*bytes),
+        }
     }
 
     /// From the four words of an IPv6 address as they lie in the header.

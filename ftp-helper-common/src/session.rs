@@ -28,6 +28,7 @@ pub enum Direction {
 
 impl Direction {
     /// The other way.
+    #[must_use]
     #[inline(always)]
     pub const fn reverse(self) -> Self {
         match self {

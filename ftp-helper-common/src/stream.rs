@@ -14,11 +14,13 @@ use crate::grammar::{LineParser, TEXT};
 /// Rewrites that are remembered per direction. A retransmission of data before
 /// the oldest of them is passed with the base delta and its own bytes.
 pub const REWRITES: usize = 8;
+const RING: u32 = 8;
+const _: () = assert!(RING as usize == REWRITES);
 
 /// `a` is before `b` in sequence space (RFC 9293 section 3.4).
 #[inline(always)]
 pub const fn before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
+    a.wrapping_sub(b).cast_signed() < 0
 }
 
 /// Bits of [`Stream::flags`].
@@ -261,8 +263,10 @@ impl Stream {
     pub fn ask(&self, question: Question, position: u32) -> u32 {
         let position = self.begin(question, position);
         let mut answer = None;
-        for age in 0..REWRITES as u32 {
-            answer = self.rewrite(age).and_then(|rewrite| rewrite.answer(question, position));
+        for age in 0..RING {
+            answer = self
+                .rewrite(age)
+                .and_then(|rewrite| rewrite.answer(question, position));
             if answer.is_some() {
                 break;
             }
@@ -309,7 +313,14 @@ impl Stream {
     /// Wire to sender, for the left or right edge of a SACK block (RFC 2018).
     #[inline(always)]
     pub fn edge_to_sender(&self, edge: u32, left: bool) -> u32 {
-        self.ask(if left { Question::LeftEdge } else { Question::RightEdge }, edge)
+        self.ask(
+            if left {
+                Question::LeftEdge
+            } else {
+                Question::RightEdge
+            },
+            edge,
+        )
     }
 }
 

@@ -77,10 +77,7 @@ fn judge(frame: &mut Frame) -> Result<(), Reason> {
         return Err(Reason::NotLoggedIn);
     }
     let is_reply = kind == Kind::REPLY_227 || kind == Kind::REPLY_229;
-    if is_reply
-        && session.outstanding != Kind::PASV.0
-        && session.outstanding != Kind::EPSV.0
-    {
+    if is_reply && session.outstanding != Kind::PASV.0 && session.outstanding != Kind::EPSV.0 {
         return Err(Reason::Unsolicited);
     }
     if session.flags & flags::EPSV_ALL != 0 && kind != Kind::REPLY_229 {
@@ -95,7 +92,9 @@ fn judge(frame: &mut Frame) -> Result<(), Reason> {
         }
         let is_own = address == own
             || address == known_as
-            || (direction == Direction::Egress && !advertised.is_unspecified() && address == advertised);
+            || (direction == Direction::Egress
+                && !advertised.is_unspecified()
+                && address == advertised);
         if !is_own {
             return Err(Reason::ThirdParty);
         }
@@ -130,8 +129,11 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     let expectation = &mut work.expectation;
     expectation.master = work.key;
     expectation.inside = Endpoint::new(inside_address, port);
-    expectation.seen_peer =
-        if seen_peer == work.key.peer.address { Address::UNSPECIFIED } else { seen_peer };
+    expectation.seen_peer = if seen_peer == work.key.peer.address {
+        Address::UNSPECIFIED
+    } else {
+        seen_peer
+    };
     expectation.kind = work.announcement.kind.0;
     expectation.ifindex = work.ifindex;
     expectation.created = now;
@@ -144,11 +146,19 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     let carries_address = work.announcement.kind != Kind::REPLY_229
         && !work.announcement.endpoint.address.is_unspecified();
     work.announced = Endpoint::new(
-        if carries_address { outside } else { work.announcement.endpoint.address },
+        if carries_address {
+            outside
+        } else {
+            work.announcement.endpoint.address
+        },
         work.awaited.outside.port,
     );
     let changed = work.announced != work.announcement.endpoint;
-    let reason = if changed { Reason::AnnouncementRewritten } else { Reason::AnnouncementAccepted };
+    let reason = if changed {
+        Reason::AnnouncementRewritten
+    } else {
+        Reason::AnnouncementAccepted
+    };
     event::count(Reason::ExpectationCreated);
     event::report(
         reason,
@@ -185,7 +195,11 @@ fn replace(frame: &mut Frame) {
         // SAFETY: another map value; the index is inside the array.
         text.push(unsafe { (*capture)[position as usize & (TEXT - 1)] });
     }
-    let original = if held > announcement.len { held } else { announcement.len };
+    let original = if held > announcement.len {
+        held
+    } else {
+        announcement.len
+    };
     let behind = work.from.wrapping_add(work.position);
     work.rewrite.start = behind.wrapping_sub(announcement.distance);
     work.rewrite.original_len = original as u16;
@@ -220,5 +234,12 @@ pub(crate) fn refuse(frame: &mut Frame, reason: Reason, kind: Kind) {
 pub(crate) fn note(frame: &mut Frame, reason: Reason, kind: Kind) {
     frame.work().announced = frame.stream().parser.announcement().endpoint;
     let work = frame.work();
-    event::report(reason, kind, work.ifindex, &work.key, &work.announced, &work.key.outside);
+    event::report(
+        reason,
+        kind,
+        work.ifindex,
+        &work.key,
+        &work.announced,
+        &work.key.outside,
+    );
 }

@@ -51,7 +51,13 @@ const OPTIONS_SIZE: u32 = size_of::<Options>() as u32;
 
 impl Options {
     const fn new() -> Self {
-        Self { netns: CURRENT_NETNS, error: 0, protocol: IPPROTO_TCP, direction: 0, reserved: [0; 2] }
+        Self {
+            netns: CURRENT_NETNS,
+            error: 0,
+            protocol: IPPROTO_TCP,
+            direction: 0,
+            reserved: [0; 2],
+        }
     }
 }
 
@@ -76,7 +82,12 @@ unsafe extern "C" {
         options: *mut Options,
         options_size: u32,
     ) -> *mut NfConnInit;
-    fn bpf_ct_set_nat_info(entry: *mut NfConnInit, address: *mut [u32; 4], port: i32, manip: u32) -> i32;
+    fn bpf_ct_set_nat_info(
+        entry: *mut NfConnInit,
+        address: *mut [u32; 4],
+        port: i32,
+        manip: u32,
+    ) -> i32;
     fn bpf_ct_set_timeout(entry: *mut NfConnInit, milliseconds: u32);
     fn bpf_ct_set_status(entry: *mut NfConnInit, status: u32) -> i32;
     fn bpf_ct_insert_entry(entry: *mut NfConnInit) -> *mut NfConn;
@@ -101,8 +112,11 @@ const _: () = assert!(size_of::<Tuple>() == 40);
 impl Tuple {
     #[inline(always)]
     fn endpoint(is_v4: bool, words: &[u32; 4], port: u16) -> Endpoint {
-        let address =
-            if is_v4 { Address::from_v4_be(words[0]) } else { Address::from_v6_be(*words) };
+        let address = if is_v4 {
+            Address::from_v4_be(words[0])
+        } else {
+            Address::from_v6_be(*words)
+        };
         Endpoint::new(address, u16::from_be(port))
     }
 }
@@ -135,9 +149,8 @@ pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endp
     let mut options = Options::new();
     let size = fill(&mut tuple, &key.peer, &key.outside);
     // SAFETY: both structures are readable for the sizes given.
-    let entry = unsafe {
-        bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE)
-    };
+    let entry =
+        unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
     if entry.is_null() {
         return false;
     }
@@ -145,7 +158,11 @@ pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endp
     // compiler does not take the zero above for its value.
     let tuplehash = unsafe { core::ptr::read_volatile(&raw const NF_CONN_TUPLEHASH) };
     // The tuple of the other way starts at the inside host.
-    let other = if options.direction == DIR_ORIGINAL { TUPLE_HASH_SIZE } else { 0 };
+    let other = if options.direction == DIR_ORIGINAL {
+        TUPLE_HASH_SIZE
+    } else {
+        0
+    };
     // SAFETY: integers only.
     let mut inside: Tuple = unsafe { core::mem::zeroed() };
     // SAFETY: `entry` is held until it is released below; a read behind it could
@@ -162,7 +179,9 @@ pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endp
             bpf_probe_read_kernel(
                 (&raw mut inside).cast(),
                 size_of::<Tuple>() as u32,
-                address.add((TUPLE_HASH_SIZE + TUPLE_IN_HASH) as usize).cast(),
+                address
+                    .add((TUPLE_HASH_SIZE + TUPLE_IN_HASH) as usize)
+                    .cast(),
             )
         };
         bpf_ct_release(entry);
@@ -189,11 +208,14 @@ pub(crate) fn admit(
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
-    let size = fill(&mut tuple, &Endpoint::new(key.peer, source_port), &key.outside);
+    let size = fill(
+        &mut tuple,
+        &Endpoint::new(key.peer, source_port),
+        &key.outside,
+    );
     // SAFETY: both structures are readable for the sizes given.
-    let entry = unsafe {
-        bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE)
-    };
+    let entry =
+        unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
     if entry.is_null() {
         return false;
     }
@@ -225,5 +247,9 @@ pub(crate) fn admit(
 /// `union nf_inet_addr`.
 #[inline(always)]
 fn nat_address(address: &Address) -> [u32; 4] {
-    if address.is_v4() { [address.v4_be(), 0, 0, 0] } else { address.words_be() }
+    if address.is_v4() {
+        [address.v4_be(), 0, 0, 0]
+    } else {
+        address.words_be()
+    }
 }

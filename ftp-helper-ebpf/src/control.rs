@@ -12,7 +12,7 @@ use ftp_helper_common::{
 use crate::{
     Verdict, announce, event, expectation,
     frame::{CHUNK, Frame},
-    hold, lock, rewrite, ring, sequence, skb,
+    hold, lock, log, rewrite, ring, sequence, skb,
 };
 
 /// Rewrites that one segment may bring. More than that are left for the next
@@ -34,6 +34,10 @@ pub(crate) fn handle(frame: &mut Frame) -> Verdict {
     }
     let verdict = data(frame);
     lock::give_back(frame);
+    log::segment(frame, verdict);
+    if verdict != Verdict::Next {
+        log::stopped(frame, verdict);
+    }
     verdict
 }
 
@@ -111,7 +115,9 @@ fn opaque(frame: &mut Frame) -> Verdict {
 /// that it touches.
 #[inline(always)]
 fn send(frame: &mut Frame) -> Verdict {
-    if frame.stream().is_plain() && frame.work().to == frame.work().from.wrapping_add(frame.work().len) {
+    if frame.stream().is_plain()
+        && frame.work().to == frame.work().from.wrapping_add(frame.work().len)
+    {
         return translate(frame);
     }
     if frame.stream().hold_len > 0 {
@@ -163,7 +169,11 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
     let mut within = work.position.wrapping_sub(work.chunk_start);
     if within >= work.chunk_len {
         let left = work.len - work.position;
-        let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+        let count = if left < CHUNK as u32 {
+            left
+        } else {
+            CHUNK as u32
+        };
         if skb::load(skb, work.payload + work.position, &mut work.chunk, count).is_err() {
             work.fault = 1;
             return 1;

@@ -2,10 +2,7 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
 use ftp_helper_common::{
-    expectation::ExpectationKey,
-    grammar::Kind,
-    reason::Reason,
-    session::flags,
+    expectation::ExpectationKey, grammar::Kind, reason::Reason, session::flags,
 };
 
 use crate::{
@@ -19,7 +16,10 @@ use crate::{
 #[inline(always)]
 pub(crate) fn create(frame: &mut Frame) -> bool {
     let work = frame.work();
-    if EXPECTATIONS.insert(&work.awaited, &work.expectation, BPF_ANY.into()).is_err() {
+    if EXPECTATIONS
+        .insert(&work.awaited, &work.expectation, BPF_ANY.into())
+        .is_err()
+    {
         return false;
     }
     let awaited: *const ExpectationKey = &raw const frame.work().awaited;

@@ -80,6 +80,15 @@ pub(crate) struct Work {
 #[repr(C, align(8))]
 pub(crate) struct Chunk(pub(crate) [u8; CHUNK]);
 
+impl Chunk {
+    /// The buffer by words.
+    #[inline(always)]
+    pub(crate) fn words(&mut self) -> &mut [u64; CHUNK / 8] {
+        // SAFETY: same size, aligned, and every pattern is valid for both.
+        unsafe { &mut *core::ptr::from_mut(self).cast() }
+    }
+}
+
 impl core::ops::Deref for Chunk {
     type Target = [u8; CHUNK];
     #[inline(always)]
@@ -129,18 +138,32 @@ impl Frame {
     ) -> Self {
         // SAFETY: `session` points to a map value; both elements exist.
         let (egress, ingress) = unsafe {
-            (&raw mut (*session).streams[0], &raw mut (*session).streams[1])
+            (
+                &raw mut (*session).streams[0],
+                &raw mut (*session).streams[1],
+            )
         };
         let (stream, reverse) = match direction {
             Direction::Egress => (egress, ingress),
             Direction::Ingress => (ingress, egress),
         };
-        Self { skb, session, stream, reverse, work, egress: (direction == Direction::Egress).into() }
+        Self {
+            skb,
+            session,
+            stream,
+            reverse,
+            work,
+            egress: (direction == Direction::Egress).into(),
+        }
     }
 
     #[inline(always)]
     pub(crate) fn direction(&self) -> Direction {
-        if self.egress == 1 { Direction::Egress } else { Direction::Ingress }
+        if self.egress == 1 {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        }
     }
 
     #[inline(always)]

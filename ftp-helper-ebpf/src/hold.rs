@@ -9,12 +9,7 @@
 
 use ftp_helper_common::{grammar::TEXT, reason::Reason, session::Direction};
 
-use crate::{
-    Verdict, announce, event,
-    frame::Frame,
-    packet::tcp_flags,
-    sequence,
-};
+use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, sequence};
 
 /// Decides at the end of a segment how many bytes before its end are held. Either
 /// they start in this segment, or all of the segment adds to what was held.

@@ -22,7 +22,10 @@ pub(crate) struct Lock {
 impl Lock {
     #[inline(always)]
     fn of(frame: &mut Frame) -> Self {
-        Self { session: frame.work().key, egress: frame.egress as u32 }
+        Self {
+            session: frame.work().key,
+            egress: frame.egress as u32,
+        }
     }
 }
 

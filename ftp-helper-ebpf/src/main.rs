@@ -18,6 +18,20 @@
 
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "lengths of packets and of our own types fit by far; checked conversions cost paths"
+)]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "keys and values are handed over where they are: by value they would go through the stack"
+)]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::needless_pass_by_value,
+    reason = "the classifier attribute wants public functions that take the context"
+)]
 
 mod announce;
 mod conntrack;
@@ -27,6 +41,7 @@ mod expectation;
 mod frame;
 mod hold;
 mod lock;
+mod log;
 mod maps;
 mod packet;
 mod port;
@@ -58,8 +73,8 @@ impl Verdict {
     const fn code(self) -> i32 {
         match self {
             Self::Next => TC_ACT_UNSPEC,
-            Self::Drop => TC_ACT_SHOT as i32,
-            Self::Redirect => TC_ACT_REDIRECT as i32,
+            Self::Drop => TC_ACT_SHOT,
+            Self::Redirect => TC_ACT_REDIRECT,
         }
     }
 }

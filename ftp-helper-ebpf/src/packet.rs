@@ -111,12 +111,7 @@ fn parse_v6(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {
 }
 
 #[inline(always)]
-fn parse_tcp(
-    skb: *mut __sk_buff,
-    work: &mut Work,
-    transport: u32,
-    segment_len: u32,
-) -> Option<()> {
+fn parse_tcp(skb: *mut __sk_buff, work: &mut Work, transport: u32, segment_len: u32) -> Option<()> {
     let header: &TcpHdr = skb::load_network(skb, transport, &mut work.chunk)?;
     // network-types reads the bit field bit by bit, which is slow here.
     // SAFETY: bytes 12 and 13 lie inside the 20 bytes of the header.
@@ -138,6 +133,10 @@ fn parse_tcp(
     packet.flags = flags;
     packet.transport = transport;
     packet.transport_len = transport_len;
-    packet.payload_len = if sound { segment_len - transport_len } else { u32::MAX };
+    packet.payload_len = if sound {
+        segment_len - transport_len
+    } else {
+        u32::MAX
+    };
     Some(())
 }

@@ -4,11 +4,7 @@ use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock_tuple},
     helpers::generated::{bpf_get_prandom_u32, bpf_sk_release, bpf_skc_lookup_tcp},
 };
-use ftp_helper_common::{
-    address::Endpoint,
-    expectation::ExpectationKey,
-    interface::ControlPort,
-};
+use ftp_helper_common::{address::Endpoint, expectation::ExpectationKey, interface::ControlPort};
 
 use crate::{
     frame::Frame,
@@ -23,7 +19,8 @@ const CURRENT_NETNS: u64 = u32::MAX as u64 | (u32::MAX as u64) << 32;
 #[inline(always)]
 fn bit(map: &aya_ebpf::maps::Array<u64>, port: u16) -> bool {
     let word = u32::from(port >> 6) & (PORT_WORDS - 1);
-    map.get(word).is_some_and(|bits| bits >> (port & 63) & 1 == 1)
+    map.get(word)
+        .is_some_and(|bits| bits >> (port & 63) & 1 == 1)
 }
 
 /// True when `port` is a control port on some interface.
@@ -36,7 +33,13 @@ pub(crate) fn is_control(port: u16) -> bool {
 #[inline(always)]
 pub(crate) fn is_control_on(ifindex: u32, port: u16) -> bool {
     is_control(port)
-        && CONTROL_PORTS.get_ptr(ControlPort { ifindex, port, reserved: 0 }).is_some()
+        && CONTROL_PORTS
+            .get_ptr(ControlPort {
+                ifindex,
+                port,
+                reserved: 0,
+            })
+            .is_some()
 }
 
 /// Sets the port of `work.awaited` to a free one, the announced one if possible, then one
@@ -52,8 +55,11 @@ pub(crate) fn allocate(frame: &mut Frame) -> bool {
     };
     let first = interface.first_port.max(digits_first);
     let last = interface.last_port.min(digits_last);
-    let (first, last) =
-        if first <= last { (first, last) } else { (interface.first_port, interface.last_port) };
+    let (first, last) = if first <= last {
+        (first, last)
+    } else {
+        (interface.first_port, interface.last_port)
+    };
     let mut search = Search {
         skb: frame.skb,
         key: &raw mut frame.work().awaited,

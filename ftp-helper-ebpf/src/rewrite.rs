@@ -119,11 +119,23 @@ unsafe extern "C" fn apply_one(age: u32, context: *mut c_void) -> i64 {
     if !rewrite.touches(from, to) {
         return 0;
     }
-    let start = if before(rewrite.start, from) { from } else { rewrite.start };
-    let end = if before(to, rewrite.end()) { to } else { rewrite.end() };
+    let start = if before(rewrite.start, from) {
+        from
+    } else {
+        rewrite.start
+    };
+    let end = if before(to, rewrite.end()) {
+        to
+    } else {
+        rewrite.end()
+    };
     // A segment that starts inside a rewrite, or right behind held bytes, starts
     // with the rewrite's text.
-    let wire = if before(from, rewrite.start) { None } else { Some(rewrite.wire_start()) };
+    let wire = if before(from, rewrite.start) {
+        None
+    } else {
+        Some(rewrite.wire_start())
+    };
     let whole = start == rewrite.start && end == rewrite.end();
     let old = end.wrapping_sub(start);
     if let Some(wire) = wire {
@@ -220,10 +232,18 @@ unsafe extern "C" fn shift_chunk(index: u32, context: *mut c_void) -> i64 {
     let skb = frame.skb;
     let (source, target, len) = (frame.work().source, frame.work().target, frame.work().count);
     // From the end when the bytes move back, so that none is overwritten.
-    let index = if target > source { len.div_ceil(CHUNK as u32) - 1 - index } else { index };
+    let index = if target > source {
+        len.div_ceil(CHUNK as u32) - 1 - index
+    } else {
+        index
+    };
     let offset = index.wrapping_mul(CHUNK as u32);
     let left = len.wrapping_sub(offset);
-    let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+    let count = if left < CHUNK as u32 {
+        left
+    } else {
+        CHUNK as u32
+    };
     clear_chunk(frame);
     let work = frame.work();
     let moved = skb::load(skb, source + offset, &mut work.chunk, count)
@@ -264,7 +284,11 @@ unsafe extern "C" fn sum_chunk(index: u32, context: *mut c_void) -> i64 {
     let work = frame.work();
     let offset = index.wrapping_mul(CHUNK as u32);
     let left = work.count.wrapping_sub(offset);
-    let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+    let count = if left < CHUNK as u32 {
+        left
+    } else {
+        CHUNK as u32
+    };
     if skb::load(skb, work.source + offset, &mut work.chunk, count).is_err() {
         work.fault = 1;
         return 1;
@@ -276,10 +300,10 @@ unsafe extern "C" fn sum_chunk(index: u32, context: *mut c_void) -> i64 {
 /// What is loaded is summed as a whole, so the rest has to be zero.
 #[inline(always)]
 pub(crate) fn clear_chunk(frame: &mut Frame) {
-    let chunk = frame.work().chunk.as_mut_ptr().cast::<u64>();
-    for index in 0..CHUNK / 8 {
-        // SAFETY: inside the buffer, which is 8-byte aligned in `Work`.
-        unsafe { chunk.add(index).write_volatile(0) };
+    for word in frame.work().chunk.words() {
+        // SAFETY: a valid reference; volatile, so that it does not become a call
+        // of `memset`, whose loop the verifier would have to follow.
+        unsafe { core::ptr::from_mut(word).write_volatile(0) };
     }
 }
 
@@ -314,7 +338,10 @@ pub(crate) fn set_lengths(frame: &mut Frame, before: u32) -> Result<(), ()> {
         return Ok(());
     }
     let network = work.transport - work.packet.transport;
-    let (old, new) = (work.packet.transport_len + before, work.packet.transport_len + work.len);
+    let (old, new) = (
+        work.packet.transport_len + before,
+        work.packet.transport_len + work.len,
+    );
     skb::l4_replace_u16(
         skb,
         work.transport + TCP_CHECKSUM,

@@ -28,7 +28,14 @@ pub(crate) fn ask(stream: &mut Stream, question: Question, position: u32) -> u32
         found: 0,
     };
     // SAFETY: the callback gets a pointer to `walk`, which outlives the loop.
-    unsafe { bpf_loop(REWRITES as u32, step as *mut c_void, (&raw mut walk).cast(), 0) };
+    unsafe {
+        bpf_loop(
+            REWRITES as u32,
+            step as *mut c_void,
+            (&raw mut walk).cast(),
+            0,
+        )
+    };
     let answer = (walk.found == 1).then_some(walk.answer);
     stream.finish(question, walk.position, answer)
 }

@@ -68,7 +68,11 @@ fn selective(frame: &mut Frame) -> Result<(), ()> {
     }
     // At most four blocks of two edges.
     frame.repeat(8, translate_edge);
-    if frame.work().fault != 0 { Err(()) } else { Ok(()) }
+    if frame.work().fault != 0 {
+        Err(())
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads the TCP header into the chunk.
@@ -125,7 +129,11 @@ unsafe extern "C" fn translate_edge(index: u32, context: *mut c_void) -> i64 {
     }
     let byte = |offset: u32| work.chunk[(at + offset) as usize & 63];
     let edge = u32::from_be_bytes([byte(0), byte(1), byte(2), byte(3)]);
-    let question = if index & 1 == 0 { Question::LeftEdge } else { Question::RightEdge };
+    let question = if index & 1 == 0 {
+        Question::LeftEdge
+    } else {
+        Question::RightEdge
+    };
     let translated = ring::ask(frame.reverse(), question, edge);
     if translated != edge && replace_u32(frame, at, edge, translated).is_err() {
         frame.work().fault = 1;
@@ -201,7 +209,10 @@ unsafe extern "C" fn reflect_option(_index: u32, context: *mut c_void) -> i64 {
         return 1;
     }
     let at = at as usize;
-    if work.chunk[at & 63] == OPTION_TIMESTAMPS && work.chunk[(at + 1) & 63] == 10 && at + 10 <= MAX_HEADER as usize {
+    if work.chunk[at & 63] == OPTION_TIMESTAMPS
+        && work.chunk[(at + 1) & 63] == 10
+        && at + 10 <= MAX_HEADER as usize
+    {
         for index in 2..6 {
             let value = work.chunk[(at + index) & 63];
             work.chunk[(at + index) & 63] = work.chunk[(at + index + 4) & 63];

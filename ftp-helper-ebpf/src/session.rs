@@ -204,7 +204,14 @@ fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
         event::count(Reason::SessionTableFull);
         return false;
     }
-    event::report(reason, Kind::OTHER, work.ifindex, &work.key, &new.inside, &work.key.outside);
+    event::report(
+        reason,
+        Kind::OTHER,
+        work.ifindex,
+        &work.key,
+        &new.inside,
+        &work.key.outside,
+    );
     true
 }
 

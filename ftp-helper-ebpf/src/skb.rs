@@ -55,7 +55,11 @@ pub(crate) fn load_network<T: Plain>(
 #[inline(always)]
 fn bounded<const MAX: usize>(len: u32) -> Result<u32, ()> {
     let len = core::hint::black_box(len);
-    if len == 0 || len > MAX as u32 { Err(()) } else { Ok(len) }
+    if len == 0 || len > MAX as u32 {
+        Err(())
+    } else {
+        Ok(len)
+    }
 }
 
 /// Reads `len` bytes at `offset` from the start of the packet to the start of
@@ -134,7 +138,13 @@ pub(crate) fn l4_replace_u16(
 ) -> Result<(), ()> {
     // SAFETY: `skb` is the context of the program.
     check(unsafe {
-        bpf_l4_csum_replace(skb.cast(), offset, u64::from(from), u64::from(to), flags | 2)
+        bpf_l4_csum_replace(
+            skb.cast(),
+            offset,
+            u64::from(from),
+            u64::from(to),
+            flags | 2,
+        )
     })
 }
 
@@ -152,9 +162,16 @@ pub(crate) fn l4_apply(skb: *mut __sk_buff, offset: u32, difference: u32) -> Res
 pub(crate) fn sum<const LEN: usize>(bytes: &[u8; LEN]) -> u32 {
     // SAFETY: `bytes` is readable for its length; the helper does not write.
     let sum = unsafe {
-        bpf_csum_diff(core::ptr::null_mut(), 0, bytes.as_ptr().cast_mut().cast(), LEN as u32, 0)
+        bpf_csum_diff(
+            core::ptr::null_mut(),
+            0,
+            bytes.as_ptr().cast_mut().cast(),
+            LEN as u32,
+            0,
+        )
     };
-    sum as u32
+    // Never negative: the two lengths are valid.
+    sum.cast_unsigned() as u32
 }
 
 /// One's complement addition.
@@ -174,7 +191,11 @@ pub(crate) const fn subtract(a: u32, b: u32) -> u32 {
 /// the bytes of every word (RFC 1071 section 2).
 #[inline(always)]
 pub(crate) const fn at(sum: u32, position: u32) -> u32 {
-    if position & 1 == 0 { sum } else { sum.rotate_right(8) }
+    if position & 1 == 0 {
+        sum
+    } else {
+        sum.rotate_right(8)
+    }
 }
 
 /// A type that consists of bytes only.

@@ -29,6 +29,7 @@ mod firewall;
 pub mod host;
 pub mod lab;
 mod namespace;
+pub mod packets;
 pub mod payload;
 pub mod process;
 mod python;

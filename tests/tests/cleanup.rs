@@ -87,11 +87,15 @@ fn root() -> bool {
 
 fn wait_gone(processes: &HashSet<i32>) -> Result<()> {
     wait_for("the end of every process of the lab", LIMIT, || {
-        let left = processes
-            .iter()
-            .any(|pid| Path::new(&format!("/proc/{pid}")).exists());
-        Ok((!left).then_some(()))
+        Ok((!processes.iter().any(|pid| is_alive(*pid))).then_some(()))
     })
+}
+
+/// A zombie is not: it only waits for its parent, here the machine's init.
+fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 #[test]

@@ -97,12 +97,7 @@ pub(crate) fn as_root(program: impl AsRef<OsStr>) -> Result<Command> {
     if is_root() {
         return Ok(Command::new(program));
     }
-    let Some(sudo) = find("sudo") else {
-        bail!(
-            "`{}` has to run as root: run this command as root or install sudo",
-            program.as_ref().display()
-        );
-    };
+    let sudo = find("sudo").context("that needs root: run this as root or install sudo")?;
     let mut command = Command::new(sudo);
     command.arg("-E").arg(program);
     Ok(command)

@@ -231,7 +231,6 @@ impl LineParser {
     #[inline(always)]
     pub fn problem(&self) -> Option<Reason> {
         match self.problem {
-            0 => None,
             1 => Some(Reason::BadSyntax),
             2 => Some(Reason::BadPort),
             3 => Some(Reason::WrongFamily),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::process;
 
@@ -32,17 +32,22 @@ pub(super) fn is_present() -> bool {
 
 /// Installs those of `packages` that are not installed; `what` says what for.
 pub(super) fn install(what: &str, packages: &[String]) -> Result<()> {
-    let missing: Vec<_> = packages.iter().filter(|name| !is_installed(name)).collect();
+    let missing: Vec<_> = packages
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !is_installed(name))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
+    let failed = || format!("can not install the Debian packages {}", missing.join(" "));
+    let mut apt = process::as_root("sh").with_context(failed)?;
     refresh_lists();
-    process::step(&format!("Install {what} with apt-get"));
-    process::run(
-        process::as_root("sh")?
-            .args(["-c", INSTALL, "apt-get-install"])
-            .args(missing),
-    )
+    process::step(&format!(
+        "Install {what} with apt-get: {}",
+        missing.join(" ")
+    ));
+    process::run(apt.args(["-c", INSTALL, "apt-get-install"]).args(&missing)).with_context(failed)
 }
 
 /// Whether a package can be had; the lists have to be fresh for that.
