@@ -34,8 +34,10 @@ pub struct Expectation {
     pub seen_peer: Address,
     /// One of [`Announcement`](crate::grammar::Kind), as a number.
     pub kind: u8,
+    /// 1 while the server's approval is awaited (strict mode), else 0.
+    pub unapproved: u8,
     /// Always zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
     /// Interface index of the outside interface, host byte order.
     pub ifindex: u32,
     /// Always zero.

@@ -22,14 +22,16 @@ pub struct Interface {
     pub flags: u16,
     /// Life time of an unused expectation, in seconds.
     pub expectation_timeout: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Most sessions of one client, 0 for no limit.
+    pub client_limit: u32,
 }
 
 /// Bits of [`Interface::flags`].
 pub mod flags {
     /// No announcement is helped before the server's 230.
     pub const REQUIRE_LOGIN: u16 = 1;
+    /// A `PORT` or `EPRT` admits nothing before the server's 2xx.
+    pub const STRICT: u16 = 2;
 }
 
 /// A TCP port of FTP servers on one interface.

@@ -94,6 +94,8 @@ reasons! {
         "a segment grew too large and its tail was left for the sender to send again";
     Opaque = 14, "opaque", Work,
         "the control connection changed to TLS or GSSAPI; no more help is possible";
+    Reordered = 15, "reordered", Work,
+        "a segment arrived before the one that precedes it, and went on together with that one";
 
     BadSyntax = 20, "bad_syntax", Refusal,
         "an announcement was complete but does not follow the grammar";
@@ -121,9 +123,13 @@ reasons! {
         "LPRT, LPSV and 228 (RFC 1639) are passed on without help";
     EpsvAll = 32, "epsv_all", Refusal,
         "PORT, EPRT or PASV after EPSV ALL (RFC 2428 section 4)";
+    NotApproved = 33, "not_approved", Refusal,
+        "a data connection came before the server's 2xx, and the configuration demands one";
+    ClientLimit = 34, "client_limit", Refusal,
+        "the client has as many control connections as one may have";
 
     OutOfOrder = 40, "out_of_order", Drop,
-        "a segment arrived before the one that precedes it; the sender repeats it";
+        "a segment arrived before the one that precedes it and could not be kept; the sender repeats it";
     OverlapMismatch = 41, "overlap_mismatch", Drop,
         "a retransmission carried other bytes at the place of a rewrite";
     Fragment = 42, "fragment", Drop,

@@ -17,6 +17,9 @@ pub const REWRITES: usize = 8;
 const RING: u32 = 8;
 const _: () = assert!(RING as usize == REWRITES);
 
+/// Longest segment that is kept when it arrives too early.
+pub const STASH: usize = 256;
+
 /// `a` is before `b` in sequence space (RFC 9293 section 3.4).
 #[inline(always)]
 pub const fn before(a: u32, b: u32) -> bool {
@@ -182,9 +185,17 @@ pub struct Stream {
     pub reserved: u16,
     /// The line being read.
     pub parser: LineParser,
+    /// First byte of the stash, sender space.
+    pub stash_start: u32,
+    /// Length of the stash, 0 for none.
+    pub stash_len: u32,
     /// The bytes that the parser counts as pending, from their first on; the
     /// first `hold_len` of them are withheld.
     pub capture: [u8; TEXT],
+    /// A segment that arrived before the one that precedes it, zero-padded. It
+    /// goes on together with that one; nobody acknowledged it, so nothing is
+    /// lost when it is forgotten.
+    pub stash: [u8; STASH],
     /// Ring of the last rewrites.
     pub rewrites: [Rewrite; REWRITES],
 }
@@ -200,14 +211,17 @@ impl Default for Stream {
             flags: 0,
             reserved: 0,
             parser: LineParser::default(),
+            stash_start: 0,
+            stash_len: 0,
             capture: [0; TEXT],
+            stash: [0; STASH],
             rewrites: [Rewrite::default(); REWRITES],
         }
     }
 }
 
 const _: () = assert!(size_of::<Rewrite>() == 84);
-const _: () = assert!(size_of::<Stream>() == 20 + 60 + 64 + REWRITES * 84);
+const _: () = assert!(size_of::<Stream>() == 28 + 60 + 64 + STASH + REWRITES * 84);
 
 impl Stream {
     /// True when no position of this direction is shifted or held.

@@ -105,6 +105,9 @@ fn judge(frame: &mut Frame) -> Result<(), Reason> {
     if port < 1024 {
         return Err(Reason::LowPort);
     }
+    if port::is_denied(port) {
+        return Err(Reason::DeniedPort);
+    }
     Ok(())
 }
 
@@ -134,7 +137,10 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     } else {
         seen_peer
     };
-    expectation.kind = work.announcement.kind.0;
+    let kind = work.announcement.kind;
+    expectation.kind = kind.0;
+    let strict = work.interface.flags & interface_flags::STRICT != 0;
+    expectation.unapproved = (strict && (kind == Kind::PORT || kind == Kind::EPRT)).into();
     expectation.ifindex = work.ifindex;
     expectation.created = now;
     expectation.expires = now + u64::from(work.interface.expectation_timeout) * SECOND;

@@ -12,7 +12,7 @@ use ftp_helper_common::{
 use crate::{
     Verdict, announce, event, expectation,
     frame::{CHUNK, Frame},
-    hold, lock, log, rewrite, ring, sequence, skb,
+    hold, lock, log, rewrite, ring, sequence, skb, stash,
 };
 
 /// Rewrites that one segment may bring. More than that are left for the next
@@ -76,11 +76,16 @@ fn data(frame: &mut Frame) -> Verdict {
     }
     let next = frame.stream().next;
     if before(next, from) {
-        event::count(Reason::OutOfOrder);
+        stash::keep(frame);
         return Verdict::Drop;
     }
     let seen = next.wrapping_sub(from);
     let seen = if seen < len { seen } else { len };
+    if frame.stream().stash_len > 0 && stash::append(frame).is_err() {
+        event::count(Reason::RewriteFailed);
+        return Verdict::Drop;
+    }
+    let len = frame.work().len;
     if seen < len {
         let work = frame.work();
         work.position = seen;
@@ -115,9 +120,9 @@ fn opaque(frame: &mut Frame) -> Verdict {
 /// that it touches.
 #[inline(always)]
 fn send(frame: &mut Frame) -> Verdict {
-    if frame.stream().is_plain()
-        && frame.work().to == frame.work().from.wrapping_add(frame.work().len)
-    {
+    let work = frame.work();
+    let whole = work.to == work.from.wrapping_add(work.len) && work.len == work.declared;
+    if whole && frame.stream().is_plain() {
         return translate(frame);
     }
     if frame.stream().hold_len > 0 {
@@ -267,10 +272,13 @@ fn reply(frame: &mut Frame, code: u16) {
         return;
     }
     session.outstanding = 0;
-    if code >= 400 {
-        if outstanding == Kind::PORT || outstanding == Kind::EPRT {
-            expectation::remove(frame, Reason::ExpectationTornDown);
-        }
+    let announced = outstanding == Kind::PORT || outstanding == Kind::EPRT;
+    if announced && code >= 400 {
+        expectation::remove(frame, Reason::ExpectationTornDown);
+    } else if announced {
+        expectation::approve(frame);
+    } else if code >= 400 {
+        // Nothing was granted.
     } else if outstanding == Kind::EPSV_ALL {
         session.flags |= flags::EPSV_ALL;
     }

@@ -58,6 +58,22 @@ pub(crate) fn remove(frame: &mut Frame, reason: Reason) {
     }
 }
 
+/// The server approved the announcement: in strict mode its data connection may
+/// come from now on.
+#[inline(always)]
+pub(crate) fn approve(frame: &mut Frame) {
+    if frame.session().flags & flags::EXPECTING == 0 {
+        return;
+    }
+    if let Some(expectation) = EXPECTATIONS.get_ptr_mut(&frame.session().expectation) {
+        // SAFETY: not preallocated, so the element stays intact during this run.
+        let expectation = unsafe { &mut *expectation };
+        if expectation.master == frame.work().key {
+            expectation.unapproved = 0;
+        }
+    }
+}
+
 /// Admits an awaited SYN. Every other one passes as it is: whether it may is the
 /// firewall's business.
 #[inline(never)]
@@ -70,6 +86,10 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) {
     };
     // SAFETY: not preallocated, so the element stays intact during this run.
     let expectation = unsafe { &*expectation };
+    if expectation.unapproved == 1 {
+        event::count(Reason::NotApproved);
+        return;
+    }
     // One-shot: of two SYNs on two processors, the one that removes it wins.
     if EXPECTATIONS.remove(key).is_err() {
         return;

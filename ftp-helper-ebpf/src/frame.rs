@@ -29,6 +29,8 @@ pub(crate) struct Work {
     pub(crate) payload: u32,
     /// Payload bytes that are in the packet now.
     pub(crate) len: u32,
+    /// Payload bytes as the headers say.
+    pub(crate) declared: u32,
     /// First payload byte that the parser has not seen.
     pub(crate) position: u32,
     /// What the parser said last.

@@ -6,8 +6,8 @@
 //! 2. [`session`] knows control connections by their ports. A new one is taken
 //!    on from its handshake and its inside endpoints come from [`conntrack`].
 //! 3. [`control`] feeds the new bytes of a segment to the grammar, decides
-//!    about announcements ([`announce`]) and holds back unfinished ones
-//!    ([`hold`]).
+//!    about announcements ([`announce`]), holds back unfinished ones ([`hold`])
+//!    and keeps what came too early ([`stash`]).
 //! 4. [`rewrite`] puts the texts in place and [`sequence`] translates sequence,
 //!    acknowledgment and SACK numbers. First transmissions and
 //!    retransmissions take the same way, so they get the same bytes.
@@ -50,6 +50,7 @@ mod ring;
 mod sequence;
 mod session;
 mod skb;
+mod stash;
 
 use aya_ebpf::{
     bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC},

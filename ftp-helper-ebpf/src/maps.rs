@@ -6,6 +6,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use ftp_helper_common::{
+    address::Address,
     expectation::{Expectation, ExpectationKey},
     interface::{ControlPort, Interface},
     reason::COUNTERS as COUNTER_SLOTS,
@@ -49,6 +50,16 @@ pub(crate) static CONTROL_BITMAP: Array<u64> = Array::with_max_entries(PORT_WORD
 /// A bit for each port that must never be given to a data connection.
 #[map]
 pub(crate) static RESERVED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// A bit for each port that nobody may announce.
+#[map]
+pub(crate) static DENIED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// Sessions per client address; the agent corrects it now and then, because
+/// counting is not atomic.
+#[map]
+pub(crate) static CLIENTS: HashMap<Address, u32> =
+    HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
 
 /// One counter per reason.
 #[map]

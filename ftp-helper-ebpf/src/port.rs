@@ -8,7 +8,7 @@ use ftp_helper_common::{address::Endpoint, expectation::ExpectationKey, interfac
 
 use crate::{
     frame::Frame,
-    maps::{CONTROL_BITMAP, CONTROL_PORTS, EXPECTATIONS, PORT_WORDS, RESERVED_PORTS},
+    maps::{CONTROL_BITMAP, CONTROL_PORTS, DENIED_PORTS, EXPECTATIONS, PORT_WORDS, RESERVED_PORTS},
 };
 
 /// Outside ports that are tried when the announced one is taken.
@@ -27,6 +27,12 @@ fn bit(map: &aya_ebpf::maps::Array<u64>, port: u16) -> bool {
 #[inline(always)]
 pub(crate) fn is_control(port: u16) -> bool {
     bit(&CONTROL_BITMAP, port)
+}
+
+/// True when nobody may announce `port`.
+#[inline(always)]
+pub(crate) fn is_denied(port: u16) -> bool {
+    bit(&DENIED_PORTS, port)
 }
 
 /// True when `port` is a control port on this interface.

@@ -32,10 +32,10 @@ const V6_LENGTH: u32 = 4;
 /// place. Headers are right afterwards, but for sequence numbers.
 #[inline(always)]
 pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
-    let before_len = frame.work().len;
+    let len = frame.work().len;
     fit(frame);
     let keep = frame.work().to.wrapping_sub(frame.work().from);
-    if keep < before_len {
+    if keep < len {
         trim(frame, keep)?;
         clear_fin(frame)?;
     }
@@ -46,7 +46,7 @@ pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
     if frame.work().fault != 0 {
         return Err(());
     }
-    set_lengths(frame, before_len)
+    set_lengths(frame)
 }
 
 /// A segment that changes its length can not stay a GSO segment, and must not
@@ -62,20 +62,9 @@ fn fit(frame: &mut Frame) {
     if frame.work().resized == 0 {
         return;
     }
-    let skb = frame.skb;
-    // SAFETY: the context is valid for the run of the program.
-    let segment = unsafe { (*skb).gso_size };
-    let limit = if segment != 0 {
-        segment
-    } else {
-        let mut mtu = 0u32;
-        // SAFETY: `mtu` is writable.
-        unsafe { bpf_check_mtu(skb.cast(), 0, &raw mut mtu, 0, 0) };
-        let work = frame.work();
-        mtu.saturating_sub(work.packet.transport + work.packet.transport_len)
-    };
+    let limit = limit(frame);
     let len = to.wrapping_sub(from);
-    if limit == 0 || len + growth <= limit {
+    if len + growth <= limit {
         return;
     }
     // A text that the cut goes through is sent as a whole.
@@ -84,6 +73,25 @@ fn fit(frame: &mut Frame) {
         frame.work().to = from.wrapping_add(keep);
         event::count(Reason::SegmentCut);
     }
+}
+
+/// Most payload that the packet may have when it is one frame: what the
+/// interface takes, but of a merged one not more than one of its segments, or
+/// than every path takes (RFC 9293 section 3.7.1).
+#[inline(always)]
+pub(crate) fn limit(frame: &mut Frame) -> u32 {
+    let skb = frame.skb;
+    let mut mtu = 0u32;
+    // SAFETY: `mtu` is writable.
+    unsafe { bpf_check_mtu(skb.cast(), 0, &raw mut mtu, 0, 0) };
+    // SAFETY: the context is valid for the run of the program.
+    let segment = unsafe { (*skb).gso_size };
+    let work = frame.work();
+    let interface = mtu.saturating_sub(work.packet.transport + work.packet.transport_len);
+    if segment == 0 {
+        return interface;
+    }
+    interface.min(segment.max(if work.packet.is_v4 { 536 } else { 1220 }))
 }
 
 unsafe extern "C" fn fit_one(age: u32, context: *mut c_void) -> i64 {
@@ -329,17 +337,19 @@ fn clear_fin(frame: &mut Frame) -> Result<(), ()> {
 }
 
 /// Brings the IP length and the length in TCP's pseudo header to the payload
-/// length of now; `before` was it at last.
+/// length of now.
 #[inline(always)]
-pub(crate) fn set_lengths(frame: &mut Frame, before: u32) -> Result<(), ()> {
+pub(crate) fn set_lengths(frame: &mut Frame) -> Result<(), ()> {
     let skb = frame.skb;
     let work = frame.work();
-    if work.len == before {
+    let declared = work.declared;
+    if work.len == declared {
         return Ok(());
     }
+    work.declared = work.len;
     let network = work.transport - work.packet.transport;
     let (old, new) = (
-        work.packet.transport_len + before,
+        work.packet.transport_len + declared,
         work.packet.transport_len + work.len,
     );
     skb::l4_replace_u16(

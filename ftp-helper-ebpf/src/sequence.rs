@@ -165,9 +165,8 @@ fn replace_u16(frame: &mut Frame, at: u32, from: u16, to: u16) -> Result<(), ()>
 #[inline(always)]
 pub(crate) fn reflect(frame: &mut Frame) -> Result<(), ()> {
     let skb = frame.skb;
-    let before_len = frame.work().len;
     rewrite::trim(frame, 0)?;
-    rewrite::set_lengths(frame, before_len)?;
+    rewrite::set_lengths(frame)?;
     load_header(frame)?;
     let hold_start = frame.stream().hold_start();
     // In the numbers of the wire: the packet is translated on its way in again.

@@ -11,7 +11,7 @@ use ftp_helper_common::{
 use crate::{
     Verdict, conntrack, control, event, expectation,
     frame::{Frame, Work},
-    maps::{HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
+    maps::{CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
     port,
 };
@@ -76,6 +76,7 @@ fn prepare(work: &mut Work) -> bool {
     work.transport = link + work.packet.transport;
     work.payload = work.transport + work.packet.transport_len;
     work.len = work.packet.payload_len;
+    work.declared = work.packet.payload_len;
     work.from = work.packet.sequence;
     work.to = work.packet.sequence.wrapping_add(work.packet.payload_len);
     work.rewrites = 0;
@@ -161,6 +162,10 @@ fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
             return false;
         }
     }
+    if !admit_client(work, client_inside) {
+        event::count(Reason::ClientLimit);
+        return false;
+    }
     let Some(session) = NEW_SESSION.get_ptr_mut(0) else {
         return false;
     };
@@ -215,6 +220,43 @@ fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
     true
 }
 
+/// Counts the session for its client; false when it has too many.
+#[inline(always)]
+fn admit_client(work: &mut Work, client_inside: bool) -> bool {
+    let limit = work.interface.client_limit;
+    if limit == 0 {
+        return true;
+    }
+    work.announced = if client_inside { work.endpoints[0] } else { work.key.peer };
+    let client = &work.announced.address;
+    if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
+        // SAFETY: not preallocated, so the element stays intact.
+        let sessions = unsafe { &mut *sessions };
+        if *sessions >= limit {
+            return false;
+        }
+        *sessions += 1;
+        return true;
+    }
+    // A full table counts nobody else, and must not shut anybody out.
+    let _ = CLIENTS.insert(client, &1, BPF_ANY.into());
+    true
+}
+
+/// A session of the client ended.
+#[inline(always)]
+fn release_client(frame: &mut Frame) {
+    let client_inside = frame.session().flags & flags::CLIENT_INSIDE != 0;
+    frame.work().announced = frame.session().inside;
+    let work = frame.work();
+    let client = if client_inside { &work.announced.address } else { &work.key.peer.address };
+    if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
+        // SAFETY: not preallocated, so the element stays intact.
+        let sessions = unsafe { &mut *sessions };
+        *sessions = sessions.saturating_sub(1);
+    }
+}
+
 #[inline(always)]
 fn position(stream: &mut Stream, next: u32) {
     stream.next = next;
@@ -238,6 +280,7 @@ fn close(frame: &mut Frame) {
     }
     frame.session().flags |= flags::CLOSED;
     expectation::remove(frame, Reason::ExpectationTornDown);
+    release_client(frame);
     frame.work().announced = frame.session().inside;
     let work = frame.work();
     event::report(
