@@ -189,7 +189,7 @@ fn replace(frame: &mut Frame) {
     let capture: *const [u8; TEXT] = &raw const frame.stream().capture;
     let work = frame.work();
     let announcement = &work.announcement;
-    let mut text = Text::new(&mut work.rewrite.text, &mut work.text_len);
+    let mut text = Text::new(&mut work.rewrite.text, &mut work.text);
     text.endpoint(announcement.kind, announcement.delimiter, &work.announced);
     // Held bytes behind the numbers (blanks, CR) belong to the rewrite as well:
     // nobody else sends them.
@@ -209,7 +209,7 @@ fn replace(frame: &mut Frame) {
     let behind = work.from.wrapping_add(work.position);
     work.rewrite.start = behind.wrapping_sub(announcement.distance);
     work.rewrite.original_len = original as u16;
-    work.rewrite.new_len = work.text_len as u16;
+    work.rewrite.new_len = work.text.len as u16;
     work.rewrite.digest = announcement.digest;
     work.rewrite.digest_len = announcement.len as u16;
     work.rewrite.held_len = held as u16;

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::__sk_buff;
 use ftp_helper_common::{
     address::Endpoint,
     expectation::{Expectation, ExpectationKey},
-    grammar::Announcement,
+    grammar::{Announcement, Progress},
     interface::Interface,
     session::{Direction, Handshake, Session, SessionKey},
     stream::{Rewrite, Stream},
@@ -71,8 +71,8 @@ pub(crate) struct Work {
     pub(crate) announced: Endpoint,
     pub(crate) awaited: ExpectationKey,
     pub(crate) expectation: Expectation,
-    /// Length of the text under construction.
-    pub(crate) text_len: u32,
+    /// How far the text under construction is.
+    pub(crate) text: Progress,
     /// The rewrite under construction.
     pub(crate) rewrite: Rewrite,
     pub(crate) chunk: Chunk,

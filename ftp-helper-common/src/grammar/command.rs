@@ -49,10 +49,8 @@ impl LineParser {
             phase::IAC_OPTION => self.phase = phase::START,
             phase::VERB => self.command_verb(byte),
             phase::PORT => self.command_port(byte),
-            phase::TAIL => {
-                if !is_blank(byte) && byte != b'\r' && byte != b'\n' {
-                    self.give_up(Problem::Syntax);
-                }
+            phase::TAIL if !is_blank(byte) && byte != b'\r' && byte != b'\n' => {
+                self.give_up(Problem::Syntax);
             }
             phase::EPRT => self.command_eprt(byte),
             phase::EPRT_FAMILY => self.command_eprt_family(byte),
@@ -164,6 +162,11 @@ impl LineParser {
     #[inline(always)]
     fn command_eprt_family(&mut self, byte: u8) {
         if byte == self.delimiter && self.family != 0 {
+            // The rewrite's address may have the letter where this one has not.
+            if self.family == 2 && self.delimiter.is_ascii_hexdigit() {
+                self.give_up(Problem::Syntax);
+                return;
+            }
             // The byte behind this delimiter is the first of the address.
             self.start_span(self.column.saturating_add(1));
             self.gap = 0;
@@ -226,6 +229,10 @@ impl LineParser {
             if self.gap != 0 {
                 self.expand_gap();
             }
+            if self.is_mapped() {
+                self.give_up(Problem::Family);
+                return;
+            }
             self.value = 0;
             self.digits = 0;
             self.phase = phase::EPRT_PORT;
@@ -270,6 +277,14 @@ impl LineParser {
                 self.numbers[index] = 0;
             }
         }
+    }
+
+    /// IPv4 in IPv6 clothes: it has a family of its own, and would be written
+    /// back in that one's form.
+    #[inline(always)]
+    fn is_mapped(&self) -> bool {
+        let [a, b, c, d, e, mark, ..] = self.numbers;
+        a | b | c | d | e == 0 && mark == 0xffff
     }
 
     #[inline(always)]

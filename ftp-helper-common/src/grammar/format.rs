@@ -10,21 +10,31 @@ pub const TEXT: usize = 64;
 /// A short text under construction in memory of the caller.
 ///
 /// In the kernel that memory is a map value: the stack is too small, and the
-/// verifier forgets what it knew of a length that comes from there. A length in
-/// a register would make it follow every combination of digit counts.
+/// verifier forgets what it knew of a number that comes from there. With the
+/// progress in registers it would follow every combination of digit counts.
 #[derive(Debug)]
 pub struct Text<'a> {
     bytes: &'a mut [u8; TEXT],
-    len: &'a mut u32,
+    progress: &'a mut Progress,
+}
+
+/// How far a [`Text`] is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Bytes written.
+    pub len: u32,
+    /// Groups of an IPv6 address that `::` stands for, one bit each.
+    zeros: u32,
 }
 
 impl<'a> Text<'a> {
-    /// An empty text; zeroes `bytes` and `len`.
+    /// An empty text; zeroes `bytes` and `progress`.
     #[inline(always)]
-    pub fn new(bytes: &'a mut [u8; TEXT], len: &'a mut u32) -> Self {
+    pub fn new(bytes: &'a mut [u8; TEXT], progress: &'a mut Progress) -> Self {
         *bytes = [0; TEXT];
-        *len = 0;
-        Self { bytes, len }
+        *progress = Progress::default();
+        Self { bytes, progress }
     }
 
     /// Writes the replacement for an announcement's span, in its own form:
@@ -57,11 +67,11 @@ impl<'a> Text<'a> {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         // SAFETY: a valid reference; volatile for the reason given at the type.
-        let len = unsafe { core::ptr::from_mut(self.len).read_volatile() };
+        let len = unsafe { (&raw const self.progress.len).read_volatile() };
         if (len as usize) < TEXT {
             self.bytes[len as usize & (TEXT - 1)] = byte;
             // SAFETY: as above.
-            unsafe { core::ptr::from_mut(self.len).write_volatile(len + 1) };
+            unsafe { (&raw mut self.progress.len).write_volatile(len + 1) };
         }
     }
 
@@ -124,7 +134,7 @@ impl<'a> Text<'a> {
             zeros |= u32::from(address.group(index) == 0) << index;
         }
         // Bit n of `runs` after k rounds: a run of k + 1 zeros starts at group n.
-        let (mut runs, mut longest, mut len) = (zeros, 0, 0);
+        let (mut runs, mut longest, mut len) = (zeros, 0u32, 0);
         for round in 1..=8 {
             if runs != 0 {
                 longest = runs;
@@ -132,20 +142,27 @@ impl<'a> Text<'a> {
             }
             runs &= zeros >> round;
         }
-        let first = if len < 2 { 8 } else { longest.trailing_zeros() };
-        let behind = first + len;
+        let first = longest & longest.wrapping_neg();
+        self.progress.zeros = if len < 2 { 0 } else { first.wrapping_mul((1 << len) - 1) };
         for index in 0..8 {
-            if index >= first && index < behind {
-                if index == first {
-                    self.push(b':');
+            let follows_run = index > 0 && self.in_run(index - 1);
+            if !self.in_run(index) {
+                if index > 0 && !follows_run {
                     self.push(b':');
                 }
-                continue;
-            }
-            if index > 0 && (index != behind || first == 8) {
+                self.hexadecimal(address.group(index as usize));
+            } else if !follows_run {
+                self.push(b':');
                 self.push(b':');
             }
-            self.hexadecimal(address.group(index as usize));
         }
+    }
+
+    /// The group belongs to the `::`.
+    #[inline(always)]
+    fn in_run(&self, index: u32) -> bool {
+        // SAFETY: a valid reference; volatile for the reason given at the type.
+        let zeros = unsafe { (&raw const self.progress.zeros).read_volatile() };
+        (zeros >> index) & 1 == 1
     }
 }

@@ -11,7 +11,7 @@ mod format;
 mod parser;
 mod reply;
 
-pub use format::{TEXT, Text};
+pub use format::{Progress, TEXT, Text};
 pub use parser::{ANNOUNCEMENT, Announcement, LINE, LineParser, NOTHING};
 
 /// Who sends the lines of a direction.

@@ -30,11 +30,9 @@ impl LineParser {
             }
             phase::SEPARATOR => self.reply_separator(byte),
             phase::TEXT_227 | phase::RUN_227 => step = self.reply_227(byte),
-            phase::TEXT_229 => {
-                if byte == b'(' {
-                    self.field = 0;
-                    self.phase = phase::OPEN_229;
-                }
+            phase::TEXT_229 if byte == b'(' => {
+                self.field = 0;
+                self.phase = phase::OPEN_229;
             }
             phase::OPEN_229 => self.reply_229_open(byte),
             phase::PORT_229 => step = self.reply_229_port(byte),
