@@ -8,7 +8,17 @@ use network_types::{
     tcp::TcpHdr,
 };
 
-use crate::{frame::Work, skb};
+use crate::{
+    frame::Work,
+    skb::{self, Start},
+};
+
+/// Lengths in bytes of an Ethernet header and of a VLAN tag.
+pub(crate) const LINK_HEADER: u32 = 14;
+const VLAN_TAG: u32 = 4;
+
+/// Extension headers that are walked over.
+const MAX_EXTENSIONS: u32 = 6;
 
 /// Flags of the TCP header, its byte 13 (RFC 9293 section 3.1).
 pub(crate) mod tcp_flags {
@@ -31,6 +41,10 @@ pub(crate) struct Packet {
     pub(crate) transport: u32,
     /// Length of the TCP header with its options, in bytes.
     pub(crate) transport_len: u32,
+    /// Length of the TCP header and payload, in bytes, as the IP header says.
+    pub(crate) segment_len: u32,
+    /// Length of the VLAN tags in the packet, in bytes.
+    pub(crate) tags: u32,
     /// Length of the TCP payload, in bytes. A length that contradicts the
     /// headers is `u32::MAX`.
     pub(crate) payload_len: u32,
@@ -51,10 +65,15 @@ impl Packet {
     pub(crate) fn parse(skb: *mut __sk_buff, work: &mut Work) -> bool {
         // SAFETY: the context is valid for the run of the program.
         let protocol = unsafe { (*skb).protocol } as u16;
+        work.packet.tags = 0;
         let parsed = if protocol == EtherType::Ipv4 as u16 {
-            parse_v4(skb, work)
+            parse_v4(skb, work, Start::Network, 0)
         } else if protocol == EtherType::Ipv6 as u16 {
-            parse_v6(skb, work)
+            parse_v6(skb, work, Start::Network, 0)
+        } else if protocol == EtherType::Ieee8021q as u16
+            || protocol == EtherType::Ieee8021ad as u16
+        {
+            parse_tagged(skb, work)
         } else {
             None
         };
@@ -75,9 +94,29 @@ impl Packet {
     }
 }
 
+/// VLAN tags that are in the packet and not beside it: at most two (802.1ad).
+#[inline(never)]
+fn parse_tagged(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {
+    let mut offset = LINK_HEADER;
+    for _ in 0..2 {
+        // The last two bytes of a tag are the type of what follows it.
+        let tag: &[u8; 4] = skb::load_header(skb, Start::Link, offset, &mut work.chunk)?;
+        let protocol = u16::from_ne_bytes([tag[2], tag[3]]);
+        offset += VLAN_TAG;
+        work.packet.tags = offset - LINK_HEADER;
+        if protocol == EtherType::Ipv4 as u16 {
+            return parse_v4(skb, work, Start::Link, offset);
+        }
+        if protocol == EtherType::Ipv6 as u16 {
+            return parse_v6(skb, work, Start::Link, offset);
+        }
+    }
+    None
+}
+
 #[inline(always)]
-fn parse_v4(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {
-    let header: &Ipv4Hdr = skb::load_network(skb, 0, &mut work.chunk)?;
+fn parse_v4(skb: *mut __sk_buff, work: &mut Work, start: Start, network: u32) -> Option<()> {
+    let header: &Ipv4Hdr = skb::load_header(skb, start, network, &mut work.chunk)?;
     if header.proto != IpProto::Tcp as u8 {
         return None;
     }
@@ -92,27 +131,76 @@ fn parse_v4(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {
     packet.destination.address = Address::from_v4(header.dst_addr);
     packet.is_v4 = true;
     packet.is_fragment = fragment & 0x2000 != 0;
-    parse_tcp(skb, work, header_len, total.wrapping_sub(header_len))
+    packet.transport = header_len;
+    packet.segment_len = total.wrapping_sub(header_len);
+    parse_tcp(skb, work, start, network)
 }
 
 #[inline(always)]
-fn parse_v6(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {
-    let header: &Ipv6Hdr = skb::load_network(skb, 0, &mut work.chunk)?;
-    if header.next_hdr != IpProto::Tcp as u8 {
-        return None;
-    }
-    let len = u32::from(u16::from_be_bytes(header.payload_len));
+fn parse_v6(skb: *mut __sk_buff, work: &mut Work, start: Start, network: u32) -> Option<()> {
+    let header: &Ipv6Hdr = skb::load_header(skb, start, network, &mut work.chunk)?;
+    let next = header.next_hdr;
     let packet = &mut work.packet;
     packet.source.address = Address::from_v6(&header.src_addr);
     packet.destination.address = Address::from_v6(&header.dst_addr);
     packet.is_v4 = false;
     packet.is_fragment = false;
-    parse_tcp(skb, work, size_of::<Ipv6Hdr>() as u32, len)
+    packet.transport = size_of::<Ipv6Hdr>() as u32;
+    packet.segment_len = u32::from(u16::from_be_bytes(header.payload_len));
+    if next != IpProto::Tcp as u8 && !skip_extensions(skb, work, start, network, next) {
+        return None;
+    }
+    parse_tcp(skb, work, start, network)
+}
+
+/// Walks over extension headers (RFC 8200 section 4) to the TCP header; false
+/// when there is none.
+#[inline(never)]
+fn skip_extensions(
+    skb: *mut __sk_buff,
+    work: &mut Work,
+    start: Start,
+    network: u32,
+    first: u8,
+) -> bool {
+    let mut next = first;
+    for _ in 0..MAX_EXTENSIONS {
+        let at = network + work.packet.transport;
+        let Some(header) = skb::load_header::<[u8; 4]>(skb, start, at, &mut work.chunk) else {
+            return false;
+        };
+        let [following, len, offset_high, offset_low] = *header;
+        let len = if next == IpProto::HopOpt as u8
+            || next == IpProto::Ipv6Route as u8
+            || next == IpProto::Ipv6Opts as u8
+        {
+            (u32::from(len) + 1) * 8
+        } else if next == IpProto::Ipv6Frag as u8 {
+            let fragment = u16::from_be_bytes([offset_high, offset_low]);
+            if fragment & 0xfff8 != 0 {
+                return false;
+            }
+            work.packet.is_fragment |= fragment & 1 != 0;
+            8
+        } else if next == IpProto::Ah as u8 {
+            (u32::from(len) + 2) * 4
+        } else {
+            return false;
+        };
+        work.packet.transport += len;
+        work.packet.segment_len = work.packet.segment_len.wrapping_sub(len);
+        next = following;
+        if next == IpProto::Tcp as u8 {
+            return true;
+        }
+    }
+    false
 }
 
 #[inline(always)]
-fn parse_tcp(skb: *mut __sk_buff, work: &mut Work, transport: u32, segment_len: u32) -> Option<()> {
-    let header: &TcpHdr = skb::load_network(skb, transport, &mut work.chunk)?;
+fn parse_tcp(skb: *mut __sk_buff, work: &mut Work, start: Start, network: u32) -> Option<()> {
+    let at = network + work.packet.transport;
+    let header: &TcpHdr = skb::load_header(skb, start, at, &mut work.chunk)?;
     // network-types reads the bit field bit by bit, which is slow here.
     // SAFETY: bytes 12 and 13 lie inside the 20 bytes of the header.
     let (offset, flags) = unsafe {
@@ -120,10 +208,10 @@ fn parse_tcp(skb: *mut __sk_buff, work: &mut Work, transport: u32, segment_len: 
         (*bytes.add(12), *bytes.add(13))
     };
     let transport_len = u32::from(offset >> 4) * 4;
-    let sound = transport_len >= size_of::<TcpHdr>() as u32
-        && segment_len >= transport_len
-        && segment_len <= 0xffff;
     let packet = &mut work.packet;
+    let sound = transport_len >= size_of::<TcpHdr>() as u32
+        && packet.segment_len >= transport_len
+        && packet.segment_len <= 0xffff;
     packet.source.port = u16::from_be_bytes(header.source);
     packet.destination.port = u16::from_be_bytes(header.dest);
     packet.sequence = u32::from_be_bytes(header.seq);
@@ -131,10 +219,9 @@ fn parse_tcp(skb: *mut __sk_buff, work: &mut Work, transport: u32, segment_len: 
     packet.window = u16::from_be_bytes(header.window);
     packet.urgent = u16::from_be_bytes(header.urg_ptr);
     packet.flags = flags;
-    packet.transport = transport;
     packet.transport_len = transport_len;
     packet.payload_len = if sound {
-        segment_len - transport_len
+        packet.segment_len - transport_len
     } else {
         u32::MAX
     };

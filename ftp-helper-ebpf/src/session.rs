@@ -72,7 +72,7 @@ fn prepare(work: &mut Work) -> bool {
     };
     // SAFETY: only the agent writes it, and never removes a live one.
     work.interface = unsafe { *interface };
-    let link = u32::from(work.interface.link_header);
+    let link = u32::from(work.interface.link_header) + work.packet.tags;
     work.transport = link + work.packet.transport;
     work.payload = work.transport + work.packet.transport_len;
     work.len = work.packet.payload_len;
@@ -227,7 +227,11 @@ fn admit_client(work: &mut Work, client_inside: bool) -> bool {
     if limit == 0 {
         return true;
     }
-    work.announced = if client_inside { work.endpoints[0] } else { work.key.peer };
+    work.announced = if client_inside {
+        work.endpoints[0]
+    } else {
+        work.key.peer
+    };
     let client = &work.announced.address;
     if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
         // SAFETY: not preallocated, so the element stays intact.
@@ -249,7 +253,11 @@ fn release_client(frame: &mut Frame) {
     let client_inside = frame.session().flags & flags::CLIENT_INSIDE != 0;
     frame.work().announced = frame.session().inside;
     let work = frame.work();
-    let client = if client_inside { &work.announced.address } else { &work.key.peer.address };
+    let client = if client_inside {
+        &work.announced.address
+    } else {
+        &work.key.peer.address
+    };
     if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
         // SAFETY: not preallocated, so the element stays intact.
         let sessions = unsafe { &mut *sessions };

@@ -17,7 +17,8 @@ use network_types::{
 
 use crate::frame::CHUNK;
 
-/// `BPF_HDR_START_NET`: offsets count from the network header.
+/// `BPF_HDR_START_MAC`, `BPF_HDR_START_NET`: where offsets count from.
+const HDR_START_MAC: u32 = 0;
 const HDR_START_NET: u32 = 1;
 /// `BPF_F_PSEUDO_HDR`: the difference is in the pseudo header as well.
 pub(crate) const PSEUDO_HEADER: u64 = 1 << 4;
@@ -27,15 +28,30 @@ fn check(result: c_long) -> Result<(), ()> {
     if result == 0 { Ok(()) } else { Err(()) }
 }
 
-/// Reads a plain value at `offset` bytes from the network header into `to`,
-/// which is not on the stack: there is little of it.
+/// Where the headers of a packet start.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// The network header, on links with and without a header of their own.
+    Network,
+    /// The link header: behind a VLAN tag that is in the packet, the kernel does
+    /// not say where the network header is.
+    Link,
+}
+
+/// Reads a plain value at `offset` bytes from `start` into `to`, which is not on
+/// the stack: there is little of it.
 #[inline(always)]
-pub(crate) fn load_network<T: Plain>(
+pub(crate) fn load_header<T: Plain>(
     skb: *mut __sk_buff,
+    start: Start,
     offset: u32,
     to: &mut [u8; CHUNK],
 ) -> Option<&T> {
     const { assert!(size_of::<T>() <= CHUNK && align_of::<T>() <= 2) };
+    let start = match start {
+        Start::Network => HDR_START_NET,
+        Start::Link => HDR_START_MAC,
+    };
     // SAFETY: the buffer is larger than the value.
     let result = unsafe {
         bpf_skb_load_bytes_relative(
@@ -43,7 +59,7 @@ pub(crate) fn load_network<T: Plain>(
             offset,
             to.as_mut_ptr().cast(),
             size_of::<T>() as u32,
-            HDR_START_NET,
+            start,
         )
     };
     // SAFETY: initialised, aligned (see `Chunk`), and valid for every pattern.
@@ -209,5 +225,7 @@ pub(crate) unsafe trait Plain: Copy {}
 unsafe impl Plain for Ipv4Hdr {}
 // SAFETY: as above.
 unsafe impl Plain for Ipv6Hdr {}
+// SAFETY: bytes.
+unsafe impl Plain for [u8; 4] {}
 // SAFETY: as above; its bit field is an array of bytes too.
 unsafe impl Plain for TcpHdr {}
