@@ -32,7 +32,13 @@ pub mod flags {
     pub const REQUIRE_LOGIN: u16 = 1;
     /// A `PORT` or `EPRT` admits nothing before the server's 2xx.
     pub const STRICT: u16 = 2;
+    /// Connections on other ports become sessions when both sides speak FTP.
+    pub const DETECT: u16 = 4;
 }
+
+/// No server listens on port 0: its bit in the bitmap of control ports says that
+/// sessions are detected on some interface.
+pub const DETECT_MARK: u16 = 0;
 
 /// A TCP port of FTP servers on one interface.
 #[repr(C)]

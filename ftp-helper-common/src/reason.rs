@@ -96,6 +96,8 @@ reasons! {
         "the control connection changed to TLS or GSSAPI; no more help is possible";
     Reordered = 15, "reordered", Work,
         "a segment arrived before the one that precedes it, and went on together with that one";
+    SessionDetected = 16, "session_detected", Work,
+        "a connection on another port turned out to be a control connection";
 
     BadSyntax = 20, "bad_syntax", Refusal,
         "an announcement was complete but does not follow the grammar";

@@ -54,6 +54,11 @@ pub mod flags {
     pub const PICKED_UP: u32 = 1 << 5;
     /// EPSV ALL was accepted.
     pub const EPSV_ALL: u32 = 1 << 6;
+    /// Not on a control port; the server greeted like one of FTP, the client has
+    /// not spoken yet.
+    pub const CANDIDATE: u32 = 1 << 10;
+    /// The client's first line was not FTP.
+    pub const REJECTED: u32 = 1 << 11;
     /// A new handshake with the same endpoints was seen.
     pub const RESTARTING: u32 = 1 << 9;
     /// An expectation of this session may be alive.

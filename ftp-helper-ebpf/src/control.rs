@@ -10,7 +10,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    Verdict, announce, event, expectation,
+    Verdict, announce, detect, event, expectation,
     frame::{CHUNK, Frame},
     hold, lock, log, rewrite, ring, sequence, skb, stash,
 };
@@ -224,6 +224,9 @@ fn line(frame: &mut Frame) {
 /// Notes the commands whose replies matter.
 #[inline(always)]
 fn command(frame: &mut Frame, kind: Kind) {
+    if frame.session().flags & flags::CANDIDATE != 0 {
+        detect::decide(frame, kind);
+    }
     let session = frame.session();
     // A server that answered more often than it was asked must not stay ahead.
     session.commands = session.commands.wrapping_add(1);

@@ -74,25 +74,25 @@ pub(crate) fn approve(frame: &mut Frame) {
     }
 }
 
-/// Admits an awaited SYN. Every other one passes as it is: whether it may is the
-/// firewall's business.
+/// Admits an awaited SYN; false for every other one. It passes as it is: whether
+/// it may is the firewall's business.
 #[inline(never)]
-pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) {
+pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
     work.awaited.peer = work.packet.source.address;
     work.awaited.outside = work.packet.destination;
     let key = &work.awaited;
     let Some(expectation) = EXPECTATIONS.get_ptr(key) else {
-        return;
+        return false;
     };
     // SAFETY: not preallocated, so the element stays intact during this run.
     let expectation = unsafe { &*expectation };
     if expectation.unapproved == 1 {
         event::count(Reason::NotApproved);
-        return;
+        return false;
     }
     // One-shot: of two SYNs on two processors, the one that removes it wins.
     if EXPECTATIONS.remove(key).is_err() {
-        return;
+        return false;
     }
     let reason = if event::now() >= expectation.expires {
         Reason::ExpectationExpired
@@ -109,4 +109,5 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) {
         &expectation.inside,
         &key.outside,
     );
+    true
 }

@@ -62,6 +62,8 @@ pub(crate) struct Work {
     /// The handshake that the packet completes, when `is_proven`.
     pub(crate) handshake: Handshake,
     pub(crate) is_proven: u32,
+    /// The session is not on a control port.
+    pub(crate) is_candidate: u32,
     /// The packet goes to the server.
     pub(crate) to_server: u32,
     /// Inside host and peer as conntrack knows them.

@@ -5,6 +5,7 @@
 //! 1. [`packet`] reads the headers; whatever is not TCP leaves here.
 //! 2. [`session`] knows control connections by their ports. A new one is taken
 //!    on from its handshake and its inside endpoints come from [`conntrack`].
+//!    [`detect`] finds those on other ports, where that is wanted.
 //! 3. [`control`] feeds the new bytes of a segment to the grammar, decides
 //!    about announcements ([`announce`]), holds back unfinished ones ([`hold`])
 //!    and keeps what came too early ([`stash`]).
@@ -36,6 +37,7 @@
 mod announce;
 mod conntrack;
 mod control;
+mod detect;
 mod event;
 mod expectation;
 mod frame;
@@ -53,11 +55,11 @@ mod skb;
 mod stash;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    bindings::{__sk_buff, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC},
     macros::classifier,
     programs::TcContext,
 };
-use ftp_helper_common::session::Direction;
+use ftp_helper_common::{interface::DETECT_MARK, session::Direction};
 
 use crate::{frame::Work, packet::Packet};
 
@@ -101,14 +103,31 @@ fn handle(ctx: &TcContext, direction: Direction) -> Verdict {
     if !Packet::parse(skb, work) {
         return Verdict::Next;
     }
-    let packet = &work.packet;
-    if port::is_control(packet.source.port) || port::is_control(packet.destination.port) {
+    if classify(skb, work, direction) {
         return session::handle(skb, work, direction);
     }
-    if direction == Direction::Ingress && packet.is_pure_syn() {
-        expectation::admit(skb, work);
-    }
     Verdict::Next
+}
+
+/// True for a packet of a control connection; notes in `work.to_server` which
+/// way it goes. A function of its own, behind which the verifier's paths meet.
+#[inline(never)]
+fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> bool {
+    let packet = &work.packet;
+    let (source, destination) = (packet.source.port, packet.destination.port);
+    if port::is_control(source) || port::is_control(destination) {
+        // SAFETY: the context is valid for the run of the program.
+        let ifindex = unsafe { (*skb).ifindex };
+        let to_server = port::is_control_on(ifindex, destination);
+        if to_server || port::is_control_on(ifindex, source) {
+            work.to_server = to_server.into();
+            return true;
+        }
+    }
+    if direction == Direction::Ingress && packet.is_pure_syn() && expectation::admit(skb, work) {
+        return false;
+    }
+    port::is_control(DETECT_MARK) && detect::find(skb, work, direction)
 }
 
 #[cfg(not(test))]

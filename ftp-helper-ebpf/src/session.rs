@@ -13,19 +13,14 @@ use crate::{
     frame::{Frame, Work},
     maps::{CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
-    port,
 };
 
-/// A TCP packet with a control port.
+/// A TCP packet of a control connection, or of one that may become one.
 #[inline(always)]
 pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Verdict {
     // SAFETY: the context is valid for the run of the program.
     let ifindex = unsafe { (*skb).ifindex };
     let packet = &work.packet;
-    let to_server = port::is_control_on(ifindex, packet.destination.port);
-    if !to_server && !port::is_control_on(ifindex, packet.source.port) {
-        return Verdict::Next;
-    }
     if packet.is_fragment {
         event::count(Reason::Fragment);
         return Verdict::Drop;
@@ -36,14 +31,8 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
         event::count(Reason::Malformed);
         return Verdict::Drop;
     }
-    let (outside, peer) = match direction {
-        Direction::Egress => (&packet.source, &packet.destination),
-        Direction::Ingress => (&packet.destination, &packet.source),
-    };
-    work.key.outside = *outside;
-    work.key.peer = *peer;
+    set_key(work, direction);
     work.ifindex = ifindex;
-    work.to_server = to_server.into();
     if work.packet.has(tcp_flags::SYN) {
         handshake(work, direction);
         return Verdict::Next;
@@ -61,12 +50,26 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
     if frame.work().packet.flags & (tcp_flags::FIN | tcp_flags::RST) != 0 {
         close(&mut frame);
     }
+    if frame.session().flags & flags::REJECTED != 0 {
+        release_client(&mut frame);
+        let _ = SESSIONS.remove(&frame.work().key);
+    }
     verdict
+}
+
+/// The key of the packet's session.
+#[inline(always)]
+pub(crate) fn set_key(work: &mut Work, direction: Direction) {
+    let packet = &work.packet;
+    (work.key.outside, work.key.peer) = match direction {
+        Direction::Egress => (packet.source, packet.destination),
+        Direction::Ingress => (packet.destination, packet.source),
+    };
 }
 
 /// Fills the working memory; false when the interface is not configured.
 #[inline(always)]
-fn prepare(work: &mut Work) -> bool {
+pub(crate) fn prepare(work: &mut Work) -> bool {
     let Some(interface) = INTERFACES.get_ptr(&work.ifindex) else {
         return false;
     };
@@ -86,7 +89,7 @@ fn prepare(work: &mut Work) -> bool {
 
 /// Notes SYN and SYN-ACK. Nothing else remembers them: see [`Handshake`].
 #[inline(always)]
-fn handshake(work: &mut Work, direction: Direction) {
+pub(crate) fn handshake(work: &mut Work, direction: Direction) {
     let to_server = work.to_server == 1;
     if work.packet.is_pure_syn() && to_server {
         work.handshake = Handshake {
@@ -128,6 +131,7 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
         }
     }
     work.is_proven = 0;
+    work.is_candidate = 0;
     if let Some(entry) = HANDSHAKES.get_ptr(&work.key) {
         // SAFETY: as in `handshake`.
         work.handshake = unsafe { *entry };
@@ -152,7 +156,7 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
 
 /// Makes a session for the packet in the working memory.
 #[inline(never)]
-fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
+pub(crate) fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
     work.endpoints = [work.key.outside, work.key.peer];
     let learned = conntrack::inside_of(skb, &work.key, &mut work.endpoints);
     if !learned {
@@ -185,6 +189,9 @@ fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
     }
     if client_inside {
         new.flags |= flags::CLIENT_INSIDE;
+    }
+    if work.is_candidate == 1 {
+        new.flags |= flags::CANDIDATE;
     }
     let reason = if work.is_proven == 1 {
         let handshake = &work.handshake;

@@ -26,6 +26,11 @@ const AUTH: u32 = verb(b"AUTH");
 const CCC: u32 = verb(b"CCC");
 const REIN: u32 = verb(b"REIN");
 const HOST: u32 = verb(b"HOST");
+const USER: u32 = verb(b"USER");
+const FEAT: u32 = verb(b"FEAT");
+const SYST: u32 = verb(b"SYST");
+const OPTS: u32 = verb(b"OPTS");
+const CLNT: u32 = verb(b"CLNT");
 
 /// Telnet (RFC 854): commands WILL to DONT carry one more byte.
 const WILL: u8 = 251;
@@ -114,9 +119,14 @@ impl LineParser {
             LPRT | LPSV => (Kind::LONG.0, phase::SKIP),
             AUTH => (Kind::AUTH.0, phase::SKIP),
             CCC => (Kind::CCC.0, phase::SKIP),
+            USER | FEAT | SYST | OPTS | CLNT => (Kind::LOGIN.0, phase::SKIP),
             REIN | HOST => (Kind::RESTART.0, phase::SKIP),
             _ => (Kind::OTHER.0, phase::SKIP),
         };
+        if byte == b'\r' {
+            // Nothing but the LF may follow.
+            self.phase = phase::SKIP;
+        }
     }
 
     /// `h1,h2,h3,h4,p1,p2`: six numbers of at most three digits and 255.
@@ -138,7 +148,7 @@ impl LineParser {
                 self.port = (self.numbers[4] << 8) | self.numbers[5];
                 self.span_end = self.column;
                 self.phase = phase::TAIL;
-            } else if !before_first {
+            } else if !before_first || byte == b'\r' {
                 self.give_up(Problem::Syntax);
             }
         } else {

@@ -58,6 +58,10 @@ impl Kind {
     /// A reply other than 227 and 229; see [`LineParser::code`].
     pub const REPLY: Self = Self(12);
 
+    /// A command with which a client logs in or negotiates before that: `USER`,
+    /// `FEAT`, `SYST`, `OPTS`, `CLNT`.
+    pub const LOGIN: Self = Self(13);
+
     /// The word used in tables, JSON and logs.
     pub const fn word(self) -> &'static str {
         match self {
@@ -73,6 +77,7 @@ impl Kind {
             Self::CCC => "CCC",
             Self::RESTART => "REIN",
             Self::REPLY => "reply",
+            Self::LOGIN => "login",
             _ => "other",
         }
     }
