@@ -91,6 +91,7 @@ unsafe extern "C" {
     fn bpf_ct_set_timeout(entry: *mut NfConnInit, milliseconds: u32);
     fn bpf_ct_set_status(entry: *mut NfConnInit, status: u32) -> i32;
     fn bpf_ct_insert_entry(entry: *mut NfConnInit) -> *mut NfConn;
+    fn bpf_ct_change_timeout(entry: *mut NfConn, milliseconds: u32) -> i32;
     fn bpf_ct_release(entry: *mut NfConn);
 }
 
@@ -196,6 +197,34 @@ pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endp
     true
 }
 
+/// Removes the entry that a connection between the same ends left in TIME_WAIT:
+/// many servers connect from port 20, and clients announce a port again. The two
+/// ends agreed on a new connection, so the old one is over.
+#[inline(never)]
+fn evict(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let size = fill(&mut tuple, source, destination);
+    // A lookup that meets an entry whose time is over removes it, so the second
+    // one does the work.
+    for timeout in [true, false] {
+        let mut options = Options::new();
+        // SAFETY: both structures are readable for the sizes given; the entry is
+        // held until it is released.
+        unsafe {
+            let entry =
+                bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE);
+            if entry.is_null() {
+                return;
+            }
+            if timeout {
+                bpf_ct_change_timeout(entry, 0);
+            }
+            bpf_ct_release(entry);
+        }
+    }
+}
+
 /// Creates the entry of an awaited data connection before netfilter sees its
 /// SYN. From then on netfilter translates and admits it like any other.
 #[inline(always)]
@@ -208,11 +237,10 @@ pub(crate) fn admit(
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
-    let size = fill(
-        &mut tuple,
-        &Endpoint::new(key.peer, source_port),
-        &key.outside,
-    );
+    let peer = Endpoint::new(key.peer, source_port);
+    evict(skb, &peer, &key.outside);
+    evict(skb, &expectation.inside, &peer);
+    let size = fill(&mut tuple, &peer, &key.outside);
     // SAFETY: both structures are readable for the sizes given.
     let entry =
         unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };

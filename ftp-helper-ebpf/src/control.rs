@@ -12,7 +12,9 @@ use ftp_helper_common::{
 use crate::{
     Verdict, announce, detect, event, expectation,
     frame::{CHUNK, Frame},
-    hold, lock, log, rewrite, ring, sequence, skb, stash,
+    hold, lock, log,
+    packet::tcp_flags,
+    rewrite, ring, sequence, skb, stash,
 };
 
 /// Rewrites that one segment may bring. More than that are left for the next
@@ -25,7 +27,7 @@ const RELEASED: u32 = 4;
 /// Takes a segment of a session through all stages.
 #[inline(never)]
 pub(crate) fn handle(frame: &mut Frame) -> Verdict {
-    if frame.work().len == 0 {
+    if frame.work().len == 0 && !closes(frame) {
         return translate(frame);
     }
     if !lock::take(frame) {
@@ -41,6 +43,15 @@ pub(crate) fn handle(frame: &mut Frame) -> Verdict {
     verdict
 }
 
+/// A FIN without data carries what was held in front of it: nobody else will.
+#[inline(always)]
+fn closes(frame: &mut Frame) -> bool {
+    let from = frame.work().from;
+    frame.work().packet.has(tcp_flags::FIN)
+        && !frame.stream().is_plain()
+        && !before(frame.stream().next, from)
+}
+
 /// Only the headers have to be changed, if anything.
 #[inline(always)]
 fn translate(frame: &mut Frame) -> Verdict {
@@ -49,18 +60,22 @@ fn translate(frame: &mut Frame) -> Verdict {
     }
     let from = frame.work().from;
     frame.work().wire = ring::ask(frame.stream(), Question::ToWire, from);
-    finish(sequence::translate(frame))
+    let result = sequence::translate(frame);
+    finish(frame, result)
 }
 
 /// A packet that could not be changed as it has to be must not get out: half
 /// of a change is worse than a loss.
 #[inline(always)]
-fn finish(result: Result<(), ()>) -> Verdict {
-    if result.is_err() {
-        event::count(Reason::RewriteFailed);
-        return Verdict::Drop;
+fn finish(frame: &mut Frame, result: Result<(), ()>) -> Verdict {
+    if result.is_ok() {
+        return Verdict::Next;
     }
-    Verdict::Next
+    // A mismatch was counted where it was found.
+    if frame.work().fault != rewrite::MISMATCH {
+        event::count(Reason::RewriteFailed);
+    }
+    Verdict::Drop
 }
 
 #[inline(always)]
@@ -86,7 +101,8 @@ fn data(frame: &mut Frame) -> Verdict {
         return Verdict::Drop;
     }
     let len = frame.work().len;
-    if seen < len {
+    let closing = frame.work().packet.has(tcp_flags::FIN) && frame.stream().hold_len > 0;
+    if seen < len || closing && seen == next.wrapping_sub(from) {
         let work = frame.work();
         work.position = seen;
         work.chunk_start = 0;
@@ -134,7 +150,8 @@ fn send(frame: &mut Frame) -> Verdict {
             frame.work().to = start;
         }
     }
-    finish(rewrite::apply(frame).and_then(|()| sequence::translate(frame)))
+    let result = rewrite::apply(frame).and_then(|()| sequence::translate(frame));
+    finish(frame, result)
 }
 
 /// Reads on to the next thing that the parser has to say, and sees to it.
@@ -180,7 +197,7 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
             CHUNK as u32
         };
         if skb::load(skb, work.payload + work.position, &mut work.chunk, count).is_err() {
-            work.fault = 1;
+            work.fault = rewrite::FAILURE;
             return 1;
         }
         work.chunk_start = work.position;
@@ -196,7 +213,10 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
     };
     let pending = stream.parser.pending();
     if pending > 0 {
-        stream.capture[(pending as usize - 1) & (TEXT - 1)] = byte;
+        // Of a line that got too long, what is held already must stay.
+        if pending <= TEXT as u32 {
+            stream.capture[(pending as usize - 1) & (TEXT - 1)] = byte;
+        }
     } else if step == NOTHING && stream.hold_len > 0 {
         step = RELEASED;
     }
@@ -248,8 +268,10 @@ fn command(frame: &mut Frame, kind: Kind) {
 /// multi-line reply.
 #[inline(always)]
 fn reply(frame: &mut Frame, code: u16) {
-    if code == 220 {
+    if code == 220 && frame.session().flags & flags::GREETED == 0 {
+        // The greeting answers no command, also when the client did not wait.
         frame.session().flags |= flags::GREETED;
+        return;
     }
     if code == 230 || code == 232 {
         frame.session().flags |= flags::LOGGED_IN;
@@ -258,7 +280,7 @@ fn reply(frame: &mut Frame, code: u16) {
         return;
     }
     let session = frame.session();
-    // The greeting answers nothing; an unasked 421 neither.
+    // An unasked 421 answers nothing.
     if session.replies == session.commands {
         return;
     }

@@ -57,7 +57,8 @@ pub(crate) struct Work {
     pub(crate) count: u32,
     /// New rewrites of this packet.
     pub(crate) rewrites: u32,
-    /// Number of the reason plus 1 why the packet can not be sent.
+    /// Why the packet can not be sent: 0 while it can, else a constant of
+    /// [`rewrite`](crate::rewrite).
     pub(crate) fault: u32,
     /// The handshake that the packet completes, when `is_proven`.
     pub(crate) handshake: Handshake,

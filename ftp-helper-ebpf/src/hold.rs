@@ -11,6 +11,10 @@ use ftp_helper_common::{grammar::TEXT, reason::Reason, session::Direction};
 
 use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, sequence};
 
+/// Most bytes behind the numbers that are held: together with the longest
+/// numbers (of `EPRT` with IPv6, 45 bytes) they are one text.
+const TRAILING: u32 = TEXT as u32 - 45;
+
 /// Decides at the end of a segment how many bytes before its end are held. Either
 /// they start in this segment, or all of the segment adds to what was held.
 #[inline(always)]
@@ -19,10 +23,15 @@ pub(crate) fn settle(frame: &mut Frame) -> u16 {
     if pending == 0 {
         return 0;
     }
+    // Nothing will be replaced in this direction; the parser reads on.
+    if frame.stream().hold_len == 0 && !announce::may_rewrite(frame) {
+        return 0;
+    }
     let finishing = frame.work().packet.has(tcp_flags::FIN);
     let held = u32::from(frame.stream().hold_len);
-    if pending > TEXT as u32 || finishing || !announce::may_rewrite(frame) {
-        if pending > TEXT as u32 {
+    let too_long = pending > TEXT as u32 || frame.stream().parser.trailing() > TRAILING;
+    if too_long || finishing {
+        if too_long {
             event::count(Reason::LineTooLong);
         }
         frame.stream().parser.abandon();

@@ -27,6 +27,10 @@ pub(crate) const TCP_CHECKSUM: u32 = 16;
 const V4_LENGTH: u32 = 2;
 const V4_CHECKSUM: u32 = 10;
 const V6_LENGTH: u32 = 4;
+/// Values of [`Work::fault`](crate::frame::Work): the packet could not be changed,
+/// or it has other bytes at the place of a rewrite.
+pub(crate) const FAILURE: u32 = 1;
+pub(crate) const MISMATCH: u32 = 2;
 
 /// Cuts the segment down to `work.to` and puts every text that it touches in
 /// place. Headers are right afterwards, but for sequence numbers.
@@ -150,8 +154,14 @@ unsafe extern "C" fn apply_one(age: u32, context: *mut c_void) -> i64 {
         frame.work().wire = wire;
     }
     if replace(frame, start.wrapping_sub(from), old, whole).is_err() {
-        frame.work().fault = 1;
+        let work = frame.work();
+        if work.fault == 0 {
+            work.fault = FAILURE;
+        }
         return 1;
+    }
+    if age >= frame.work().rewrites {
+        event::count(Reason::RewriteRepeated);
     }
     0
 }
@@ -174,6 +184,7 @@ fn replace(frame: &mut Frame, position: u32, old: u32, whole: bool) -> Result<()
         skb::load(skb, at, &mut work.chunk, old)?;
         if whole && work.rewrite.digest_len > 0 && digest(frame) != frame.work().rewrite.digest {
             event::count(Reason::OverlapMismatch);
+            frame.work().fault = MISMATCH;
             return Err(());
         }
     }
@@ -257,7 +268,7 @@ unsafe extern "C" fn shift_chunk(index: u32, context: *mut c_void) -> i64 {
     let moved = skb::load(skb, source + offset, &mut work.chunk, count)
         .and_then(|()| skb::store(skb, target + offset, &work.chunk, count));
     if moved.is_err() {
-        work.fault = 1;
+        work.fault = FAILURE;
         return 1;
     }
     work.sum = skb::add(work.sum, skb::sum(&work.chunk));
@@ -298,7 +309,7 @@ unsafe extern "C" fn sum_chunk(index: u32, context: *mut c_void) -> i64 {
         CHUNK as u32
     };
     if skb::load(skb, work.source + offset, &mut work.chunk, count).is_err() {
-        work.fault = 1;
+        work.fault = FAILURE;
         return 1;
     }
     work.sum = skb::add(work.sum, skb::sum(&work.chunk));

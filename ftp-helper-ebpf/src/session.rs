@@ -25,19 +25,20 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
         event::count(Reason::Fragment);
         return Verdict::Drop;
     }
+    set_key(work, direction);
+    work.ifindex = ifindex;
+    if !prepare(work) {
+        return Verdict::Next;
+    }
     // A stack that checks its packets drops this one too; we must not guess.
     // SAFETY: the context is valid for the run of the program.
-    if packet.payload_len == u32::MAX || packet.payload_len > unsafe { (*skb).len } {
+    let present = unsafe { (*skb).len };
+    if work.len == u32::MAX || work.payload + work.len > present {
         event::count(Reason::Malformed);
         return Verdict::Drop;
     }
-    set_key(work, direction);
-    work.ifindex = ifindex;
     if work.packet.has(tcp_flags::SYN) {
         handshake(work, direction);
-        return Verdict::Next;
-    }
-    if !prepare(work) {
         return Verdict::Next;
     }
     let Some(session) = find(skb, work, direction) else {
@@ -287,8 +288,14 @@ fn close(frame: &mut Frame) {
         // Only an exact one counts (RFC 5961 section 3.2).
         frame.stream().next == from
     } else {
-        frame.stream().flags |= stream_flags::FINISHED;
-        frame.reverse().flags & stream_flags::FINISHED != 0
+        // One that came too early, or was cut off, comes again.
+        let end = from.wrapping_add(frame.work().packet.payload_len);
+        let stream = frame.stream();
+        if stream.flags & stream_flags::POSITIONED == 0 || stream.next == end {
+            stream.flags |= stream_flags::FINISHED;
+        }
+        let both = frame.stream().flags & frame.reverse().flags;
+        both & stream_flags::FINISHED != 0
     };
     if !over || frame.session().flags & flags::CLOSED != 0 {
         return;

@@ -2,15 +2,19 @@
 
 use std::io::{IsTerminal as _, stderr};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tracing::level_filters::LevelFilter;
 use tracing_log::LogTracer;
 use tracing_subscriber::EnvFilter;
 
+/// aya tells every relocation at the debug level. Whoever wants that says so:
+/// what comes later in the directives wins.
+const QUIET: &str = "aya=info,aya_obj=info";
+
 /// Starts logging. `filter` is a level, or directives in the form of
 /// [`EnvFilter`].
 pub fn start(filter: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| {
+    let filter = parse(filter).with_context(|| {
         format!("`{filter}` is no log level: use error, warn, info, debug or trace")
     })?;
     // The log lines of the programs and of aya come through the log crate.
@@ -24,6 +28,16 @@ pub fn start(filter: &str) -> Result<()> {
     tracing::subscriber::set_global_default(subscriber).context("a logger is there already")
 }
 
+fn parse(filter: &str) -> Result<EnvFilter> {
+    // A lone word is a level; as a directive a mistyped one would be the name of a
+    // module, and everything else would fall silent.
+    if !filter.contains(['=', ',']) {
+        ensure!(!filter.is_empty(), "there is no level");
+        filter.parse::<LevelFilter>()?;
+    }
+    Ok(EnvFilter::try_new(format!("{QUIET},{filter}"))?)
+}
+
 /// Most verbose level that is logged, as the programs count it: 0 for none,
 /// 1 for errors, up to 5 for everything.
 pub fn kernel_level() -> u8 {
@@ -34,5 +48,42 @@ pub fn kernel_level() -> u8 {
         LevelFilter::INFO => 3,
         LevelFilter::DEBUG => 4,
         _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_directives() {
+        for filter in [
+            "error",
+            "warn",
+            "INFO",
+            "debug",
+            "trace",
+            "off",
+            "aya=debug,info",
+        ] {
+            assert!(parse(filter).is_ok(), "{filter}");
+        }
+        for filter in ["", "inf", "verbose", "a=b=c"] {
+            assert!(parse(filter).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn aya_is_quiet_unless_asked() {
+        let text = parse("debug").unwrap().to_string();
+        assert!(
+            text.contains("aya_obj=info") && text.contains("debug"),
+            "{text}"
+        );
+        let text = parse("aya=debug,info").unwrap().to_string();
+        assert!(
+            text.contains("aya=debug") && !text.contains("aya=info"),
+            "{text}"
+        );
     }
 }

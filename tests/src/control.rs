@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     time::Duration,
 };
 
@@ -103,7 +103,12 @@ impl Control {
 
     /// Listens on a free port, to be announced.
     pub fn listen(&self) -> Result<DataListener> {
-        DataListener::open(&self.host, *self.local()?.ip())
+        self.listen_on(0)
+    }
+
+    /// Listens on `port`, to be announced.
+    pub fn listen_on(&self, port: u16) -> Result<DataListener> {
+        DataListener::open(&self.host, SocketAddrV4::new(*self.local()?.ip(), port))
     }
 
     /// Asks for a file, up to the data connection; `listener` is announced
@@ -157,11 +162,14 @@ pub struct DataListener {
 }
 
 impl DataListener {
-    /// Listens on a free port of `host`.
-    pub fn open(host: &Host, address: Ipv4Addr) -> Result<Self> {
-        let listener = host.enter(|| Ok(TcpListener::bind((address, 0))?))?;
+    /// Listens on an endpoint of `host`.
+    fn open(host: &Host, endpoint: SocketAddrV4) -> Result<Self> {
+        let listener = host.enter(|| {
+            TcpListener::bind(endpoint).with_context(|| format!("no listener on {endpoint}"))
+        })?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
+        let address = *endpoint.ip();
         Ok(Self {
             listener,
             announcement: Announcement { address, port },
@@ -181,5 +189,14 @@ impl DataListener {
                 Err(error) => Err(error).context("accepting the data connection"),
             }
         })
+    }
+
+    /// Whether nobody has connected so far.
+    pub fn is_untouched(&self) -> Result<bool> {
+        match self.listener.accept() {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error).context("accepting a data connection"),
+        }
     }
 }

@@ -156,9 +156,41 @@ impl Lab {
         self.gateway.enter(|| {
             fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("the gateway does not forward")
         })?;
-        let rules = Path::new(FILES).join("gateway.nft");
-        fs::write(&rules, firewall::rules(self.setup.helper))?;
-        self.gateway.must(&format!("nft -f {}", rules.display()))?;
+        Self::filter(&self.gateway, &firewall::rules(&self.setup))
+    }
+
+    /// Limits what the ends' TCP holds for a connection made from now on to
+    /// 64 KiB: a server is then not done with a file of some size before the
+    /// client has read it.
+    pub fn limit_buffers(&self) -> Result<()> {
+        for host in [&self.client, &self.server] {
+            for name in ["tcp_rmem", "tcp_wmem"] {
+                let path = format!("/proc/sys/net/ipv4/{name}");
+                host.enter(|| {
+                    fs::write(&path, "4096 65536 65536").with_context(|| format!("{path} not set"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on every `each`th packet of a control connection is lost on
+    /// the last part of its way to the client or the server: the sender repeats
+    /// it, past the gateway that has seen it already.
+    pub fn lose_each(&self, each: u32) -> Result<()> {
+        Self::filter(&self.client, &firewall::loss(each))?;
+        Self::filter(&self.server, &firewall::loss(each))
+    }
+
+    /// From now on every announcement is lost once behind the gateway.
+    pub fn lose_announcements_once(&self) -> Result<()> {
+        Self::filter(&self.server, firewall::ANNOUNCEMENT_LOSS)
+    }
+
+    fn filter(host: &Host, rules: &str) -> Result<()> {
+        let file = Path::new(FILES).join(format!("{}.nft", host.name()));
+        fs::write(&file, rules)?;
+        host.must(&format!("nft -f {}", file.display()))?;
         Ok(())
     }
 }

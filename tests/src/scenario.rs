@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
 };
 
@@ -21,19 +21,25 @@ use crate::{
 /// Lines of a log that a failure quotes.
 const QUOTED: usize = 60;
 
-/// Runs `body` in a new lab, on a thread of its own. A failure, or a panic,
-/// is the test's, with the logs of everything that ran.
-///
-/// Labs need root; without it the test fails, unless the environment variable
-/// `FTP_HELPER_SKIP_ROOT` is `1`.
-pub fn scenario(setup: Setup, body: impl FnOnce(&Lab) -> Result<()> + Send) {
-    if !geteuid().is_root() {
+/// Whether the test may go on: labs need root. Without it the test fails,
+/// unless the environment variable `FTP_HELPER_SKIP_ROOT` is `1`.
+pub fn has_root() -> bool {
+    let root = geteuid().is_root();
+    if !root {
         assert!(
             env::var("FTP_HELPER_SKIP_ROOT").is_ok_and(|value| value == "1"),
             "this test makes network namespaces and needs root; \
              FTP_HELPER_SKIP_ROOT=1 skips what needs root"
         );
         println!("SKIP: needs root");
+    }
+    root
+}
+
+/// Runs `body` in a new lab, on a thread of its own. A failure, or a panic,
+/// is the test's, with the logs of everything that ran.
+pub fn scenario(setup: Setup, body: impl FnOnce(&Lab) -> Result<()> + Send) {
+    if !has_root() {
         return;
     }
     let outcome = thread::scope(|scope| scope.spawn(|| run(setup, body)).join());
@@ -57,13 +63,11 @@ pub fn helped_scenario(
 
 /// [`scenario`] with an agent at hand that is not started yet.
 pub fn agent_scenario(setup: Setup, body: impl FnOnce(&Lab, &Agent) -> Result<()> + Send) {
-    let binary = binary();
+    if !has_root() {
+        return;
+    }
+    let binary = find_binary().unwrap_or_else(|error| panic!("{error:#}"));
     scenario(setup, |lab| body(lab, &Agent::new(lab, &binary)));
-}
-
-/// The agent's binary; a test that needs it can not go on without.
-fn binary() -> PathBuf {
-    find_binary().unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 fn run(setup: Setup, body: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {

@@ -9,6 +9,8 @@ pub struct Setup {
     pub addresses: Addresses,
     /// Offloads of every network device.
     pub offloads: Offloads,
+    /// Ports that masquerade gives to connections, where it may not leave them.
+    pub ports: Option<(u16, u16)>,
     /// Who helps FTP through the gateway, apart from an agent started later.
     pub helper: Helper,
     /// Whether the lab may outlive the process that made it.

@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use ftp_helper_tests::{agent::find_binary, wait::wait_for};
+use ftp_helper_tests::{agent::find_binary, scenario::has_root, wait::wait_for};
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, geteuid},
+    unistd::Pid,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -73,18 +73,6 @@ impl Demonstration {
     }
 }
 
-fn root() -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        assert!(
-            std::env::var("FTP_HELPER_SKIP_ROOT").is_ok_and(|value| value == "1"),
-            "this test needs root; FTP_HELPER_SKIP_ROOT=1 skips what needs root"
-        );
-        println!("SKIP: needs root");
-    }
-    root
-}
-
 fn wait_gone(processes: &HashSet<i32>) -> Result<()> {
     wait_for("the end of every process of the lab", LIMIT, || {
         Ok((!processes.iter().any(|pid| is_alive(*pid))).then_some(()))
@@ -100,7 +88,7 @@ fn is_alive(pid: i32) -> bool {
 
 #[test]
 fn interrupted_in_the_middle() -> Result<()> {
-    if !root() {
+    if !has_root() {
         return Ok(());
     }
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
@@ -119,7 +107,7 @@ fn interrupted_in_the_middle() -> Result<()> {
 
 #[test]
 fn interrupted_while_it_would_be_kept() -> Result<()> {
-    if !root() {
+    if !has_root() {
         return Ok(());
     }
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -137,7 +125,7 @@ fn interrupted_while_it_would_be_kept() -> Result<()> {
 /// The whole demonstration, left up, entered and removed as it says.
 #[test]
 fn kept_and_removed_with_the_printed_command() -> Result<()> {
-    if !root() {
+    if !has_root() {
         return Ok(());
     }
     let mut lab = Demonstration::start(&["--keep"])?;

@@ -63,3 +63,27 @@ fn one_line_in_two_segments() {
         Ok(())
     });
 }
+
+#[test]
+fn every_byte_in_a_segment_of_its_own() {
+    helped_scenario(Setup::default(), |lab, _, _| {
+        let server = Server::start(lab, ServerKind::Vsftpd)?;
+        let remote = format!("{DOWNLOADS}/file");
+        let digest = payload::write(&server.file(&remote), 1000, 1)?;
+        let mut control = Control::login(&lab.client, server.endpoint())?;
+        for _ in 0..5 {
+            let listener = control.listen()?;
+            for byte in format!("{}\r\n", listener.announcement).bytes() {
+                control.send_bytes(&[byte])?;
+                sleep(Duration::from_millis(2));
+            }
+            control.reply()?.expect_code(200)?;
+            let received = server.announcements()?.pop().map(|at| at.address);
+            assert_eq!(received, Some(lab.setup.addresses.wan));
+            let data = control.ask(&listener, &remote)?;
+            let bytes = control.receive(data)?;
+            assert_eq!(payload::digest_of(&bytes), digest);
+        }
+        Ok(())
+    });
+}

@@ -293,8 +293,8 @@ impl LineParser {
     /// back in that one's form.
     #[inline(always)]
     fn is_mapped(&self) -> bool {
-        let [a, b, c, d, e, mark, ..] = self.numbers;
-        a | b | c | d | e == 0 && mark == 0xffff
+        let [first, second, third, fourth, fifth, mark, ..] = self.numbers;
+        first | second | third | fourth | fifth == 0 && mark == 0xffff
     }
 
     #[inline(always)]

@@ -143,7 +143,11 @@ impl<'a> Text<'a> {
             runs &= zeros >> round;
         }
         let first = longest & longest.wrapping_neg();
-        self.progress.zeros = if len < 2 { 0 } else { first.wrapping_mul((1 << len) - 1) };
+        self.progress.zeros = if len < 2 {
+            0
+        } else {
+            first.wrapping_mul((1 << len) - 1)
+        };
         for index in 0..8 {
             let follows_run = index > 0 && self.in_run(index - 1);
             if !self.in_run(index) {

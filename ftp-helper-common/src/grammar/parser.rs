@@ -188,6 +188,17 @@ impl LineParser {
         }
     }
 
+    /// How many of the [`Self::pending`] bytes lie behind the numbers: blanks and
+    /// a CR, which a rewrite has to take along when they are held.
+    #[inline(always)]
+    pub fn trailing(&self) -> u32 {
+        if self.phase == phase::TAIL {
+            self.column.saturating_sub(self.span_end)
+        } else {
+            0
+        }
+    }
+
     /// Gives up on the current line: it is passed on as it is.
     #[inline(always)]
     pub fn abandon(&mut self) {

@@ -68,6 +68,10 @@ impl LineParser {
             228 => (Kind::LONG.0, phase::SKIP),
             _ => (Kind::REPLY.0, phase::SKIP),
         };
+        if byte == b'\r' {
+            // Nothing but the LF may follow.
+            self.phase = phase::SKIP;
+        }
     }
 
     /// The first six numbers joined by commas, wherever they are (RFC 1123

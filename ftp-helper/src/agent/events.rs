@@ -1,14 +1,16 @@
 //! Events as log lines, one line each.
 
 use ftp_helper_common::{
-    address::Endpoint,
     event::Event,
     grammar::Kind,
     reason::{Class, Reason},
 };
 use tracing::{field::display, info, warn};
 
-use crate::{device::Device, output::endpoint};
+use crate::{
+    device::Device,
+    output::{endpoint, known_endpoint},
+};
 
 /// Logs an event: normal work as information, everything else as a warning.
 pub(super) fn log(event: &Event) {
@@ -22,25 +24,16 @@ pub(super) fn log(event: &Event) {
         .map(Kind::word)
         .map(display);
     let interface = display(Device::name_of(event.ifindex));
-    let session = display(format!(
-        "{}<->{}",
-        endpoint(&event.session.outside),
-        endpoint(&event.session.peer)
-    ));
-    let inside = known(&event.inside).map(display);
-    let outside = known(&event.outside).map(display);
+    let (near, far) = (&event.session.outside, &event.session.peer);
+    let session = known_endpoint(near).map(|near| display(format!("{near}<->{}", endpoint(far))));
+    let inside = known_endpoint(&event.inside).map(display);
+    let outside = known_endpoint(&event.outside).map(display);
     if reason.class() == Class::Work {
         info!(kind, interface, session, inside, outside, "{word}");
     } else {
         let help = reason.help();
         warn!(kind, interface, session, inside, outside, help, "{word}");
     }
-}
-
-/// An endpoint that says something.
-fn known(value: &Endpoint) -> Option<String> {
-    let nothing = value.address.is_unspecified() && value.port == 0;
-    (!nothing).then(|| endpoint(value))
 }
 
 #[cfg(test)]
@@ -50,7 +43,10 @@ mod tests {
         sync::{Arc, Mutex, PoisonError},
     };
 
-    use ftp_helper_common::{address::Address, session::SessionKey};
+    use ftp_helper_common::{
+        address::{Address, Endpoint},
+        session::SessionKey,
+    };
 
     use super::*;
 

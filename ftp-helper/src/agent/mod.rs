@@ -164,10 +164,10 @@ impl Agent {
                 }
                 result = kernel_lines(log.as_mut()) => result?,
                 _ = expectations.tick() => {
-                    gc::expectations(&mut maps.expectations, clock::now()?)?;
+                    gc::expectations(maps, clock::now()?)?;
                 }
                 _ = sessions.tick() => {
-                    gc::sessions(&mut maps.sessions, *limits, clock::now()?)?;
+                    gc::sessions(maps, *limits, clock::now()?)?;
                 }
             }
         }

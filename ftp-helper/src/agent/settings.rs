@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use anyhow::{Context as _, Result};
 use ftp_helper_common::{
     address::Address,
-    interface::{ControlPort, Interface},
+    interface::{ControlPort, DETECT_MARK, Interface, flags},
 };
 
 use crate::{
@@ -35,6 +35,16 @@ pub struct Settings {
     pub ports: PortRange,
     /// Seconds that an announced connection may take to come.
     pub expectation_timeout: u32,
+    /// Ports that nobody may announce.
+    pub denied_ports: PortSet,
+    /// Most sessions of one client, 0 for no limit.
+    pub client_limit: u32,
+    /// Sessions are also looked for on other ports.
+    pub detect: bool,
+    /// No announcement is helped before the server's 230.
+    pub require_login: bool,
+    /// An announced connection is admitted only after the server's 2xx.
+    pub strict: bool,
     /// How programs are attached, where the choice is not left to the agent.
     pub technique: Option<Technique>,
 }
@@ -54,6 +64,7 @@ impl Settings {
     /// work with is left in place: [`withdraw`](Self::withdraw) comes later.
     pub fn apply(&self, maps: &mut Maps) -> Result<()> {
         maps.reserved_ports.store(&PortSet::reserved()?)?;
+        maps.denied_ports.store(&self.denied_ports)?;
         for outside in &self.outsides {
             let ifindex = outside.device.index;
             let interface = self.interface(outside)?;
@@ -64,13 +75,19 @@ impl Settings {
         }
         // Last: a packet takes the long way only once the rest is there.
         let kept = maps.control_ports.entries()?;
-        let ports: PortSet = kept.iter().map(|(key, _)| key.port).collect();
+        let mut ports: PortSet = kept.iter().map(|(key, _)| key.port).collect();
+        if self.detect || maps.control_bitmap.contains(DETECT_MARK)? {
+            ports.insert(DETECT_MARK);
+        }
         maps.control_bitmap.store(&ports)
     }
 
     /// Removes what is no longer wanted; for when all programs are in place.
     pub fn withdraw(&self, maps: &mut Maps) -> Result<()> {
-        let wanted = self.control_ports.iter().copied().collect();
+        let mut wanted: PortSet = self.control_ports.iter().copied().collect();
+        if self.detect {
+            wanted.insert(DETECT_MARK);
+        }
         maps.control_bitmap.store(&wanted)?;
         for (key, _) in maps.control_ports.entries()? {
             if !(self.selects(key.ifindex) && self.control_ports.contains(&key.port)) {
@@ -103,10 +120,21 @@ impl Settings {
             first_port: self.ports.first(),
             last_port: self.ports.last(),
             link_header,
-            flags: 0,
+            flags: self.flags(),
             expectation_timeout: self.expectation_timeout,
-            reserved: 0,
+            client_limit: self.client_limit,
         })
+    }
+
+    fn flags(&self) -> u16 {
+        [
+            (self.require_login, flags::REQUIRE_LOGIN),
+            (self.strict, flags::STRICT),
+            (self.detect, flags::DETECT),
+        ]
+        .into_iter()
+        .filter(|(wanted, _)| *wanted)
+        .fold(0, |bits, (_, bit)| bits | bit)
     }
 
     fn control_ports_of(&self, ifindex: u32) -> impl Iterator<Item = ControlPort> {
@@ -115,5 +143,74 @@ impl Settings {
             port: *port,
             reserved: 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::tests::with_maps;
+
+    fn settings() -> Settings {
+        Settings {
+            outsides: vec![Outside {
+                device: Device::find("lo").unwrap(),
+                advertise: Some("203.0.113.1".parse().unwrap()),
+            }],
+            control_ports: BTreeSet::from([21]),
+            ports: PortRange::DYNAMIC,
+            expectation_timeout: 60,
+            denied_ports: "3389".parse().unwrap(),
+            client_limit: 5,
+            detect: false,
+            require_login: false,
+            strict: true,
+            technique: None,
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_comes_first_and_what_is_not_goes_afterwards() {
+        with_maps(|maps| {
+            let mut earlier = settings();
+            earlier.outsides[0].device.index = 4711;
+            earlier.outsides[0].advertise = None;
+            earlier.control_ports = BTreeSet::from([21, 2121]);
+            earlier.detect = true;
+            // The index of a device that is gone, with the type of one that is not.
+            earlier.apply(maps).unwrap();
+
+            let wanted = settings();
+            let lo = wanted.outsides[0].device.index;
+            wanted.apply(maps).unwrap();
+            assert_eq!(maps.interfaces.entries().unwrap().len(), 2);
+            for port in [DETECT_MARK, 21, 2121] {
+                assert!(maps.control_bitmap.contains(port).unwrap(), "{port}");
+            }
+            assert!(maps.reserved_ports.contains(1023).unwrap());
+            assert!(maps.denied_ports.contains(3389).unwrap());
+
+            wanted.withdraw(maps).unwrap();
+            let expected = Interface {
+                advertise: Address::from_v4([203, 0, 113, 1]),
+                first_port: 49152,
+                last_port: 65535,
+                link_header: 14,
+                flags: flags::STRICT,
+                expectation_timeout: 60,
+                client_limit: 5,
+            };
+            assert_eq!(maps.interfaces.entries().unwrap(), [(lo, expected)]);
+            let port = ControlPort {
+                ifindex: lo,
+                port: 21,
+                reserved: 0,
+            };
+            assert_eq!(maps.control_ports.entries().unwrap(), [(port, 1)]);
+            assert!(maps.control_bitmap.contains(21).unwrap());
+            for port in [DETECT_MARK, 2121] {
+                assert!(!maps.control_bitmap.contains(port).unwrap(), "{port}");
+            }
+        });
     }
 }

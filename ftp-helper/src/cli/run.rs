@@ -10,7 +10,7 @@ use crate::{
     datapath::Refused,
     device::Device,
     pins::{PinDirectory, Technique},
-    ports::PortRange,
+    ports::{PortRange, PortSet},
 };
 
 #[derive(Debug, Args)]
@@ -40,6 +40,31 @@ pub(super) struct Arguments {
         value_parser = value_parser!(u32).range(1..=3600)
     )]
     expectation_timeout: u32,
+
+    /// Ports that nobody may announce, like 3389,6000-6063
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "",
+        hide_default_value = true
+    )]
+    deny_ports: PortSet,
+
+    /// Most control connections of one client, 0 for no limit
+    #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
+    client_limit: u32,
+
+    /// Also help connections on other ports on which both sides speak FTP
+    #[arg(long)]
+    detect: bool,
+
+    /// Help no announcement before the server said 230 (logged in)
+    #[arg(long)]
+    require_login: bool,
+
+    /// Admit the connection of a PORT or EPRT only after the server said 2xx
+    #[arg(long)]
+    strict: bool,
 
     /// Announce this address on the interface, in place of the one that packets
     /// leave with (a 1:1 translation further out)
@@ -111,6 +136,11 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         control_ports: arguments.control_ports.iter().copied().collect(),
         ports: arguments.port_range,
         expectation_timeout: arguments.expectation_timeout,
+        denied_ports: arguments.deny_ports.clone(),
+        client_limit: arguments.client_limit,
+        detect: arguments.detect,
+        require_login: arguments.require_login,
+        strict: arguments.strict,
         technique: arguments.attach,
     })
 }
@@ -139,6 +169,9 @@ mod tests {
         assert!(settings.control_ports.iter().eq(&[21]));
         assert_eq!(settings.ports, PortRange::DYNAMIC);
         assert_eq!(settings.expectation_timeout, 60);
+        assert_eq!(settings.denied_ports, PortSet::default());
+        assert_eq!(settings.client_limit, 1024);
+        assert!(!settings.require_login && !settings.strict && !settings.detect);
         assert_eq!(settings.technique, None);
         assert!(settings.outsides[0].advertise.is_none());
     }
@@ -164,6 +197,13 @@ mod tests {
             "lo=203.0.113.1",
             "--attach",
             "clsact",
+            "--deny-ports",
+            "3389,6000-6063",
+            "--client-limit",
+            "0",
+            "--require-login",
+            "--detect",
+            "--strict",
         ])
         .unwrap();
         assert_eq!(settings.names(), "lo");
@@ -171,6 +211,9 @@ mod tests {
         assert_eq!(settings.ports.to_string(), "2000-3000");
         assert_eq!(settings.expectation_timeout, 5);
         assert_eq!(settings.technique, Some(Technique::Clsact));
+        assert!(settings.denied_ports.contains(3389) && settings.denied_ports.contains(6063));
+        assert_eq!(settings.client_limit, 0);
+        assert!(settings.require_login && settings.strict && settings.detect);
         let address = "203.0.113.1".parse().unwrap();
         assert_eq!(settings.outsides[0].advertise, Some(address));
     }

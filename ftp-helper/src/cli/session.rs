@@ -83,6 +83,8 @@ impl Row for Entry {
 /// What the flags say, in the order of a session's life. Who the client is has a
 /// column of its own.
 const STATES: &[(u32, &str)] = &[
+    (flags::CANDIDATE, "candidate"),
+    (flags::REJECTED, "rejected"),
     (flags::PICKED_UP, "picked_up"),
     (flags::LEARNED, "learned"),
     (flags::GREETED, "greeted"),

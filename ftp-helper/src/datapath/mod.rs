@@ -11,24 +11,27 @@ mod kfunc;
 pub mod maps;
 mod new_pins;
 mod object;
+mod refused;
 mod tcx;
 mod test_run;
-
-use std::{error::Error, fmt, io};
+#[cfg(test)]
+pub(crate) mod tests;
 
 use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{ProgramError, SchedClassifier, TcAttachType},
+    programs::{SchedClassifier, TcAttachType},
 };
 use ftp_helper_common::session::Direction;
 
+use self::refused::refusal;
 pub use self::{
     attach::{Attached, detach},
     events::EventRing,
     kernel_log::KernelLog,
     maps::Maps,
     new_pins::NewPins,
+    refused::Refused,
     test_run::{Context, Outcome},
 };
 use crate::pins::PinDirectory;
@@ -82,7 +85,9 @@ impl Datapath {
         let mut datapath = Self { object, maps };
         for direction in DIRECTIONS {
             let program = datapath.program_mut(direction)?;
-            program.load().map_err(|error| refusal(direction, error))?;
+            program
+                .load()
+                .map_err(|error| refusal(program_name(direction), error))?;
         }
         Ok(datapath)
     }
@@ -131,84 +136,5 @@ const fn attach_type(direction: Direction) -> TcAttachType {
     match direction {
         Direction::Ingress => TcAttachType::Ingress,
         Direction::Egress => TcAttachType::Egress,
-    }
-}
-
-/// The verifier did not accept a program.
-#[derive(Debug)]
-pub struct Refused {
-    program: &'static str,
-    error: io::Error,
-    /// What the verifier said, line by line.
-    pub log: String,
-}
-
-impl Refused {
-    /// The complaint itself: behind it come statistics only.
-    fn complaint(&self) -> &str {
-        self.log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| {
-                !line.is_empty()
-                    && ![
-                        "processed ",
-                        "verification time",
-                        "stack depth",
-                        "verifier log",
-                    ]
-                    .iter()
-                    .any(|noise| line.starts_with(noise))
-            })
-            .unwrap_or("it did not say why")
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the kernel refused program {} ({}), its verifier says `{}`: report this with the \
-             output of `--log-level debug`",
-            self.program,
-            self.error,
-            self.complaint()
-        )
-    }
-}
-
-impl Error for Refused {}
-
-fn refusal(direction: Direction, error: ProgramError) -> anyhow::Error {
-    let program = program_name(direction);
-    match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => Refused {
-            program,
-            error: io_error,
-            log: verifier_log.to_string(),
-        }
-        .into(),
-        error => anyhow::Error::from(error).context(format!("can not load program {program}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_complaint_is_found_behind_the_statistics() {
-        let refused = Refused {
-            program: "ftp_helper_egress",
-            error: io::Error::from_raw_os_error(libc::EACCES),
-            log: "0: R1=ctx()\nR2 !read_ok\nverification time 3 usec\nprocessed 1 insns\n"
-                .to_owned(),
-        };
-        assert_eq!(refused.complaint(), "R2 !read_ok");
-        assert!(!refused.to_string().contains('\n'));
     }
 }

@@ -67,12 +67,19 @@ pub(super) fn prepare() -> Result<Prepared> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datapath::btf::Kind;
 
     #[test]
-    fn the_running_kernel_has_what_the_programs_need() {
-        let prepared = prepare().unwrap();
-        // The reference count comes first in `struct nf_conn`.
-        assert!(prepared.tuplehash > 0);
-        assert_ne!(prepared.object.bytes(), EMBEDDED);
+    fn the_running_kernel_has_what_the_programs_need_or_says_why_not() {
+        let btf = Btf::read(Path::new(VMLINUX_BTF)).unwrap();
+        if btf.find(Kind::Func, "bpf_ct_set_nat_info").is_some() {
+            let prepared = prepare().unwrap();
+            // The reference count comes first in `struct nf_conn`.
+            assert!(prepared.tuplehash > 0);
+            assert_ne!(prepared.object.bytes(), EMBEDDED);
+        } else {
+            let error = prepare().map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("CONFIG_NF_NAT=y"), "{error}");
+        }
     }
 }

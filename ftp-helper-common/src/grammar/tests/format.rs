@@ -95,7 +95,10 @@ fn ipv6_is_written_in_its_canonical_form() {
         ("0:1:0:1:0:1:0:1", "0:1:0:1:0:1:0:1"),
         ("0:0:1:0:0:1:0:0", "::1:0:0:1:0:0"),
         ("1:0:0:1:0:0:1:1", "1::1:0:0:1:1"),
-        ("abcd:ef01:2:30:400:5000:f:ff", "abcd:ef01:2:30:400:5000:f:ff"),
+        (
+            "abcd:ef01:2:30:400:5000:f:ff",
+            "abcd:ef01:2:30:400:5000:f:ff",
+        ),
         ("::1", "::1"),
         ("::", "::"),
     ] {
@@ -116,7 +119,12 @@ fn what_does_not_fit_is_lost() {
         text.push(byte);
     }
     assert_eq!(progress.len as usize, TEXT);
-    assert!(bytes.iter().enumerate().all(|(index, byte)| usize::from(*byte) == index));
+    assert!(
+        bytes
+            .iter()
+            .enumerate()
+            .all(|(index, byte)| usize::from(*byte) == index)
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn every_line_of_a_row_is_read() {
               EPRT |1|10.0.0.2|1026|\r\nPORT 1,2,3\r\nPORT 10,0,0,2,4,3\r\nQUIT\r\n"
         ),
         [
-            "other",
+            "login",
             "other",
             "PORT 10.0.0.2:1025 <10,0,0,2,4,1>",
             "EPSV ALL",
@@ -50,7 +50,11 @@ fn a_very_long_line_is_one_line() {
 fn an_unsynchronised_parser_waits_for_the_end_of_a_line() {
     let mut client = Reader::with(Role::Client, LineParser::unsynchronised());
     client.push_all(b"PORT 10,0,0,2,4,1\r\nPORT 10,0,0,2,4,2\r\n");
-    let [Event::Line(first), Event::Announcement(found), Event::Line(_)] = &client.events[..]
+    let [
+        Event::Line(first),
+        Event::Announcement(found),
+        Event::Line(_),
+    ] = &client.events[..]
     else {
         panic!("{:?}", client.events)
     };
@@ -79,7 +83,11 @@ fn an_abandoned_line_says_nothing_and_the_next_one_is_read() {
     assert_eq!(reader.parser.pending(), 0);
     assert!(reader.parser.skipping());
     reader.push_all(b"1\r\nPORT 10,0,0,2,4,2\r\n");
-    let [Event::Line(first), Event::Announcement(found), Event::Line(_)] = &reader.events[..]
+    let [
+        Event::Line(first),
+        Event::Announcement(found),
+        Event::Line(_),
+    ] = &reader.events[..]
     else {
         panic!("{:?}", reader.events)
     };
@@ -130,7 +138,10 @@ fn skipping_is_offered_where_only_the_end_of_the_line_matters() {
         assert_eq!(reader.parser.skipping(), offered, "{line:?}");
     }
     let unknown = LineParser::unsynchronised();
-    assert!(!unknown.skipping(), "a line has to begin before it is skipped");
+    assert!(
+        !unknown.skipping(),
+        "a line has to begin before it is skipped"
+    );
 }
 
 #[test]
@@ -143,6 +154,9 @@ fn skipped_bytes_count_as_part_of_the_line() {
     assert_eq!(reader.parser.column(), u32::MAX);
     reader.parser.push(Role::Client, b'x');
     assert_eq!(reader.parser.column(), u32::MAX);
-    assert_eq!(reader.parser.push(Role::Client, b'\n'), crate::grammar::LINE);
+    assert_eq!(
+        reader.parser.push(Role::Client, b'\n'),
+        crate::grammar::LINE
+    );
     assert_eq!(reader.parser.column(), 0);
 }

@@ -51,6 +51,16 @@ fn the_line_may_end_with_lf_alone() {
                 "PORT: bad_syntax",
             ),
             (
+                "a CR instead of the blank",
+                b"PORT\r10,0,0,2,178,110\r\n",
+                "PORT: bad_syntax",
+            ),
+            (
+                "a CR among the blanks",
+                b"PORT \r 10,0,0,2,178,110\r\n",
+                "PORT: bad_syntax",
+            ),
+            (
                 "a CR in the numbers",
                 b"PORT 10,0,0,2\r,178,110\r\n",
                 "PORT: bad_syntax",

@@ -50,7 +50,11 @@ fn servers_write_it_in_many_ways() {
             ("LF right behind", b"227 127,0,0,1,4,51\n", ACCEPTED),
             ("no closing one", b"227 (127,0,0,1,4,51\r\n", ACCEPTED),
             ("square brackets", b"227 [127,0,0,1,4,51]\r\n", ACCEPTED),
-            ("more text behind", b"227 (127,0,0,1,4,51) bye\r\n", ACCEPTED),
+            (
+                "more text behind",
+                b"227 (127,0,0,1,4,51) bye\r\n",
+                ACCEPTED,
+            ),
             (
                 "the sender itself",
                 b"227 Entering Passive Mode (0,0,0,0,4,51).\r\n",
@@ -169,7 +173,11 @@ fn wrong_numbers_are_refused() {
             ("four digits", b"227 (127,0,0,1,4,0051)\r\n", BAD),
             ("five numbers", b"227 (127,0,0,1,4)\r\n", BAD),
             ("seven numbers", b"227 (127,0,0,1,4,51,1)\r\n", BAD),
-            ("fourteen numbers", b"227 (1,2,3,4,5,6,7,8,9,10,11,12,13,14)\r\n", BAD),
+            (
+                "fourteen numbers",
+                b"227 (1,2,3,4,5,6,7,8,9,10,11,12,13,14)\r\n",
+                BAD,
+            ),
             ("empty last", b"227 (127,0,0,1,4,)\r\n", BAD),
             ("empty in the middle", b"227 (127,0,,1,4,51)\r\n", BAD),
             ("a comma behind", b"227 (127,0,0,1,4,51,)\r\n", BAD),
@@ -198,10 +206,19 @@ fn only_227_at_the_start_of_a_line_counts() {
             ("a NUL in front", b"\x00227 (127,0,0,1,4,51)\r\n", "other"),
             ("four digits", b"2270 (127,0,0,1,4,51)\r\n", "other"),
             ("a zero in front", b"0227 (127,0,0,1,4,51)\r\n", "other"),
+            (
+                "a CR instead of the blank",
+                b"227\r(127,0,0,1,4,51)\r\n",
+                "227",
+            ),
             ("no blank", b"227(127,0,0,1,4,51)\r\n", "other"),
             ("a comma", b"227,127,0,0,1,4,51\r\n", "other"),
             ("behind CR", b"220 a\r227 (127,0,0,1,4,51)\r\n", "reply 220"),
-            ("behind CR NUL", b"220 a\r\x00227 (127,0,0,1,4,51)\r\n", "reply 220"),
+            (
+                "behind CR NUL",
+                b"220 a\r\x00227 (127,0,0,1,4,51)\r\n",
+                "reply 220",
+            ),
         ],
     );
     assert_eq!(
@@ -216,7 +233,10 @@ fn it_is_complete_behind_the_last_number_without_waiting_for_the_line() {
     let found = &announcements(Role::Server, b"220 hi\r\n227 Passive (127,0,0,1,4,51)")[0];
     assert_eq!(found.announcement.kind, Kind::REPLY_227);
     assert_eq!(found.start, b"220 hi\r\n227 Passive (".len());
-    assert_eq!(found.announcement.distance as usize, "127,0,0,1,4,51)".len());
+    assert_eq!(
+        found.announcement.distance as usize,
+        "127,0,0,1,4,51)".len()
+    );
     // The last number could have another digit.
     assert_eq!(
         announcements(Role::Server, b"227 Passive (127,0,0,1,4,51"),

@@ -34,7 +34,11 @@ fn servers_write_it_in_many_ways() {
             ("LF alone", b"229 (|||6446|)\n", ACCEPTED),
             ("no closing parenthesis", b"229 (|||6446|\r\n", ACCEPTED),
             ("no closing, LF", b"229 (|||6446|\n", ACCEPTED),
-            ("digits in the text", b"229 FTP 1.2 (|||6446|)\r\n", ACCEPTED),
+            (
+                "digits in the text",
+                b"229 FTP 1.2 (|||6446|)\r\n",
+                ACCEPTED,
+            ),
             (
                 "a parenthesis in the text",
                 b"229 Passive (extended) (|||6446|)\r\n",
@@ -86,7 +90,11 @@ fn the_delimiters_are_equal_and_printable() {
         &[
             ("digits", b"229 (11164461)\r\n", BAD),
             ("blanks", b"229 (   6446 )\r\n", BAD),
-            ("a control character", b"229 (\x01\x01\x016446\x01)\r\n", BAD),
+            (
+                "a control character",
+                b"229 (\x01\x01\x016446\x01)\r\n",
+                BAD,
+            ),
             ("above ASCII", b"229 (\xa6\xa6\xa66446\xa6)\r\n", BAD),
             ("the second differs", b"229 (|!|6446|)\r\n", BAD),
             ("the third differs", b"229 (||!6446|)\r\n", BAD),

@@ -22,7 +22,13 @@ fn each_verb_has_its_kind_in_any_case() {
             ("REIN", b"REIN\r\n", "REIN"),
             ("HOST", b"HOST ftp.example.com\r\n", "REIN"),
             ("ABOR", b"ABOR\r\n", "other"),
-            ("USER", b"USER anonymous\r\n", "other"),
+            ("USER", b"USER anonymous\r\n", "login"),
+            ("FEAT", b"FEAT\r\n", "login"),
+            ("SYST", b"syst\n", "login"),
+            ("OPTS", b"OPTS UTF8 ON\r\n", "login"),
+            ("CLNT", b"CLNT x 1.0\r\n", "login"),
+            ("PASS", b"PASS USER\r\n", "other"),
+            ("EHLO", b"EHLO mail.example.com\r\n", "other"),
             ("empty line", b"\r\n", "other"),
             ("bare LF", b"\n", "other"),
             ("only blanks", b"  \t \r\n", "other"),
@@ -74,6 +80,7 @@ fn epsv_all_is_told_from_epsv() {
             ("XALL", b"EPSV XALL\r\n", "EPSV"),
             ("AXL", b"EPSV AXL\r\n", "EPSV"),
             ("ALX", b"EPSV ALX\r\n", "EPSV"),
+            ("a CR in front of ALL", b"EPSV\rALL\r\n", "EPSV"),
             ("EPSVALL", b"EPSVALL\r\n", "other"),
         ],
     );
@@ -86,11 +93,7 @@ fn telnet_commands_before_a_verb_are_not_part_of_the_line() {
     check(
         Role::Client,
         &[
-            (
-                "IAC IP",
-                b"\xff\xf4PORT 10,0,0,2,178,110\r\n",
-                ACCEPTED,
-            ),
+            ("IAC IP", b"\xff\xf4PORT 10,0,0,2,178,110\r\n", ACCEPTED),
             (
                 "IAC IP, IAC DM as before ABOR",
                 b"\xff\xf4\xff\xf2PORT 10,0,0,2,178,110\r\n",

@@ -1,21 +1,25 @@
 //! The maps, with the types of the common crate.
 
-use std::{collections::HashSet, hash::Hash, io, path::Path};
+mod counters;
+mod port_bits;
+mod table;
+
+use std::{io, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
-    Ebpf, Pod,
-    maps::{Array, HashMap, IterableMap as _, Map, MapData, MapError, MapInfo, PerCpuArray},
+    Ebpf,
+    maps::{Map, MapData, MapError, MapInfo},
 };
 use ftp_helper_common::{
     expectation::{Expectation, ExpectationKey},
     interface::{ControlPort, Interface},
-    reason::Reason,
     session::{Handshake, Session, SessionKey},
 };
 
+pub use self::{counters::Counters, port_bits::PortBits, table::Table};
 use super::{error::map_os_error, events::EventRing};
-use crate::{pins::PinDirectory, ports::PortSet};
+use crate::pins::PinDirectory;
 
 /// Control connections.
 pub const SESSIONS: &str = "SESSIONS";
@@ -31,13 +35,21 @@ pub const CONTROL_PORTS: &str = "CONTROL_PORTS";
 pub const CONTROL_BITMAP: &str = "CONTROL_BITMAP";
 /// Ports that are never given to a data connection.
 pub const RESERVED_PORTS: &str = "RESERVED_PORTS";
+/// Ports that nobody may announce.
+pub const DENIED_PORTS: &str = "DENIED_PORTS";
+/// Sessions by client.
+pub const CLIENTS: &str = "CLIENTS";
 /// Counters by reason.
 pub const COUNTERS: &str = "COUNTERS";
 /// What the programs report.
 pub const EVENTS: &str = "EVENTS";
 
-/// The maps that are pinned. Others hold nothing that a successor needs.
-pub(super) const PINNED: [&str; 9] = [
+/// Directions of sessions that a processor works on; only the programs use it.
+const LOCKS: &str = "LOCKS";
+
+/// The maps that are pinned: those that programs of two starts have to agree on
+/// while one takes the place of the other.
+pub(super) const PINNED: [&str; 12] = [
     SESSIONS,
     HANDSHAKES,
     EXPECTATIONS,
@@ -45,147 +57,20 @@ pub(super) const PINNED: [&str; 9] = [
     CONTROL_PORTS,
     CONTROL_BITMAP,
     RESERVED_PORTS,
+    DENIED_PORTS,
+    CLIENTS,
+    LOCKS,
     COUNTERS,
     EVENTS,
 ];
-
-/// A hash map.
-pub struct Table<K, V> {
-    name: &'static str,
-    capacity: usize,
-    map: HashMap<MapData, K, V>,
-}
 
 /// A session table.
 pub type Sessions = Table<SessionKey, Session>;
 /// An expectation table.
 pub type Expectations = Table<ExpectationKey, Expectation>;
-
-impl<K: Pod + Eq + Hash, V: Pod> Table<K, V> {
-    fn new(name: &'static str, map: Map) -> Result<Self> {
-        let wrong = || format!("map {name} is not what it should be");
-        let map: HashMap<MapData, K, V> = map.try_into().with_context(wrong)?;
-        let capacity = map.map().info().with_context(wrong)?.max_entries() as usize;
-        Ok(Self {
-            name,
-            capacity,
-            map,
-        })
-    }
-
-    /// Opens the pinned table of this name; needs the right to read the pin, but
-    /// no capability.
-    pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
-        Self::new(name, open(pins, name)?)
-    }
-
-    /// The value of a key.
-    pub fn get(&self, key: &K) -> Result<Option<V>> {
-        match self.map.get(key, 0) {
-            Ok(value) => Ok(Some(value)),
-            Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("can not read map {}", self.name)),
-        }
-    }
-
-    /// Sets the value of a key.
-    pub fn insert(&mut self, key: &K, value: &V) -> Result<()> {
-        self.map
-            .insert(key, value, 0)
-            .with_context(|| format!("can not write map {}", self.name))
-    }
-
-    /// Removes a key; false when it was not there.
-    pub fn remove(&mut self, key: &K) -> Result<bool> {
-        match self.map.remove(key) {
-            Ok(()) => Ok(true),
-            Err(error) if map_os_error(&error) == Some(libc::ENOENT) => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("can not change map {}", self.name)),
-        }
-    }
-
-    /// Everything in the table, each key once. The programs go on while it is
-    /// read: what comes or goes meanwhile may or may not be in it.
-    pub fn entries(&self) -> Result<Vec<(K, V)>> {
-        let mut seen = HashSet::new();
-        let mut entries = Vec::new();
-        // When the key at hand vanishes, the kernel starts over. The bound makes
-        // sure of an end under any amount of change.
-        for key in self.map.keys().take(self.capacity.saturating_mul(2)) {
-            let key = key.with_context(|| format!("can not walk map {}", self.name))?;
-            if seen.insert(key)
-                && let Some(value) = self.get(&key)?
-            {
-                entries.push((key, value));
-            }
-        }
-        Ok(entries)
-    }
-}
-
-/// A map with a bit per port.
-pub struct PortBits {
-    name: &'static str,
-    map: Array<MapData, u64>,
-}
-
-impl PortBits {
-    fn new(name: &'static str, map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .with_context(|| format!("map {name} is not what it should be"))?;
-        Ok(Self { name, map })
-    }
-
-    /// Makes the map equal to the set. Each word changes at once, and only those
-    /// that differ are written.
-    pub fn store(&mut self, set: &PortSet) -> Result<()> {
-        let context = || format!("can not write map {}", self.name);
-        for (index, word) in (0..).zip(set.words()) {
-            if self.map.get(&index, 0).with_context(context)? != *word {
-                self.map.set(index, word, 0).with_context(context)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// True when the port is in the map.
-    pub fn contains(&self, port: u16) -> Result<bool> {
-        let word = self
-            .map
-            .get(&(u32::from(port) / 64), 0)
-            .with_context(|| format!("can not read map {}", self.name))?;
-        Ok(word & (1 << (port % 64)) != 0)
-    }
-}
-
-/// The counters.
-pub struct Counters {
-    map: PerCpuArray<MapData, u64>,
-}
-
-impl Counters {
-    fn new(map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .context("map COUNTERS is not what it should be")?;
-        Ok(Self { map })
-    }
-
-    /// Opens the pinned counters.
-    pub fn open(pins: &PinDirectory) -> Result<Self> {
-        Self::new(open(pins, COUNTERS)?)
-    }
-
-    /// How often something happened, on all processors together.
-    pub fn get(&self, reason: Reason) -> Result<u64> {
-        let values = self
-            .map
-            .get(&u32::from(reason as u8), 0)
-            .context("can not read map COUNTERS")?;
-        Ok(values.iter().sum())
-    }
-}
+/// Numbers of sessions, by the bytes of the client's
+/// [`Address`](ftp_helper_common::address::Address).
+pub type Clients = Table<[u8; 16], u32>;
 
 /// All maps of a loaded object.
 pub struct Maps {
@@ -203,6 +88,10 @@ pub struct Maps {
     pub control_bitmap: PortBits,
     /// Ports that are never given to a data connection.
     pub reserved_ports: PortBits,
+    /// Ports that nobody may announce.
+    pub denied_ports: PortBits,
+    /// Sessions by client.
+    pub clients: Clients,
     /// Counters by reason.
     pub counters: Counters,
     /// What the programs report; taken by whoever reads it.
@@ -224,6 +113,8 @@ impl Maps {
             control_ports: Table::new(CONTROL_PORTS, take(CONTROL_PORTS)?)?,
             control_bitmap: PortBits::new(CONTROL_BITMAP, take(CONTROL_BITMAP)?)?,
             reserved_ports: PortBits::new(RESERVED_PORTS, take(RESERVED_PORTS)?)?,
+            denied_ports: PortBits::new(DENIED_PORTS, take(DENIED_PORTS)?)?,
+            clients: Table::new(CLIENTS, take(CLIENTS)?)?,
             counters: Counters::new(take(COUNTERS)?)?,
             events: Some(EventRing::new(take(EVENTS)?)?),
         })

@@ -1,0 +1,42 @@
+//! Maps with a bit per port.
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, Map, MapData};
+
+use crate::ports::PortSet;
+
+/// A map with a bit per port.
+pub struct PortBits {
+    name: &'static str,
+    map: Array<MapData, u64>,
+}
+
+impl PortBits {
+    pub(super) fn new(name: &'static str, map: Map) -> Result<Self> {
+        let map = map
+            .try_into()
+            .with_context(|| format!("map {name} is not what it should be"))?;
+        Ok(Self { name, map })
+    }
+
+    /// Makes the map equal to the set. Each word changes at once, and only those
+    /// that differ are written.
+    pub fn store(&mut self, set: &PortSet) -> Result<()> {
+        let context = || format!("can not write map {}", self.name);
+        for (index, word) in (0..).zip(set.words()) {
+            if self.map.get(&index, 0).with_context(context)? != *word {
+                self.map.set(index, word, 0).with_context(context)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True when the port is in the map.
+    pub fn contains(&self, port: u16) -> Result<bool> {
+        let word = self
+            .map
+            .get(&(u32::from(port) / 64), 0)
+            .with_context(|| format!("can not read map {}", self.name))?;
+        Ok(word & (1 << (port % 64)) != 0)
+    }
+}
