@@ -186,7 +186,7 @@ fn a_greeting_of_several_lines() {
         let line = "PORT 10,0,0,2,195,149\r\n";
         bench.unchanged(&flow.ingress(0, "220-hello\r\n220-and\r\n 220 \r\n"));
         refused(bench, flow, &flow.egress(0, line), Reason::NotGreeted);
-        bench.unchanged(&flow.ingress(28, "220 welcome\r\n"));
+        bench.unchanged(&flow.ingress(27, "220 welcome\r\n"));
         let expected = flow.egress(23, "PORT 203,0,113,1,195,149\r\n");
         bench.becomes(&flow.egress(23, line), &expected);
         Ok(())

@@ -133,10 +133,11 @@ impl Agent {
                 None
             }
         };
+        let events = events.watch()?;
         info!("ready: helping FTP on {}", settings.names());
         Ok(Self {
             maps: datapath.maps,
-            events: events.watch()?,
+            events,
             log,
             limits: Limits::following_conntrack(),
         })
@@ -164,10 +165,10 @@ impl Agent {
                 }
                 result = kernel_lines(log.as_mut()) => result?,
                 _ = expectations.tick() => {
-                    gc::expectations(maps, clock::now()?)?;
+                    tell(gc::expectations(maps, clock::now()?));
                 }
                 _ = sessions.tick() => {
-                    gc::sessions(maps, *limits, clock::now()?)?;
+                    tell(gc::sessions(maps, *limits, clock::now()?));
                 }
             }
         }
@@ -180,6 +181,13 @@ impl Agent {
             log.get_mut().flush();
         }
         info!("stopped; the programs go on: `ftp-helper detach` removes them");
+    }
+}
+
+/// What could not be removed now can be the next time.
+fn tell(cleaned: Result<()>) {
+    if let Err(error) = cleaned {
+        warn!("could not clean up: {error:#}");
     }
 }
 
