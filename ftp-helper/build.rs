@@ -1,6 +1,10 @@
 //! Builds the TC programs; the agent embeds them from `OUT_DIR/ftp-helper`.
 
-use std::{env, path::PathBuf};
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya_build::{Package, Toolchain, build_ebpf};
@@ -36,6 +40,7 @@ fn build() -> Result<()> {
         Err(_) => bail!("no BPF toolchain: run `cargo xtask setup`"),
     };
 
+    share_target_dir(&out_dir)?;
     // SAFETY: this process has one thread: aya-build starts its first one below.
     unsafe { env::set_var("PATH", toolchain::search_path()) };
     if found.version.is_stable() {
@@ -48,4 +53,25 @@ fn build() -> Result<()> {
     // Without rustup aya-build calls the compiler on the `PATH`, whatever the name.
     let name = found.compiler.name().unwrap_or_default();
     build_ebpf([PROGRAMS], Toolchain::Custom(name))
+}
+
+/// Lets all profiles, checks and tests compile `core` and the programs once: each of
+/// them has an `OUT_DIR` of its own, in which aya-build makes its target directory.
+/// That becomes a link to one beside the profiles' directories; cargo locks it.
+fn share_target_dir(out_dir: &Path) -> Result<()> {
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out.
+    let Some(target) = out_dir.ancestors().nth(4) else {
+        return Ok(());
+    };
+    let shared = target.join("bpf");
+    let link = out_dir.join("aya-build").join("target");
+    if fs::symlink_metadata(&link).is_ok() {
+        return Ok(());
+    }
+    for directory in [&shared, &out_dir.join("aya-build")] {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("can not create {}", directory.display()))?;
+    }
+    symlink(&shared, &link)
+        .with_context(|| format!("can not link {} to {}", link.display(), shared.display()))
 }

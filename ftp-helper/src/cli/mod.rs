@@ -2,6 +2,7 @@
 
 mod detach;
 mod expect;
+mod port;
 mod run;
 mod session;
 mod stats;
@@ -59,6 +60,9 @@ enum Command {
     /// Control connections
     #[command(subcommand)]
     Session(Noun),
+    /// Control ports, changed while everything runs
+    #[command(subcommand)]
+    Port(port::Command),
     /// How often what happened
     Stats(Output),
     /// Detach the programs and remove everything that is pinned
@@ -91,6 +95,7 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments, &pins),
             Command::Expect(Noun::List(output)) => expect::list(&pins, output.output),
             Command::Session(Noun::List(output)) => session::list(&pins, output.output),
+            Command::Port(command) => port::run(&command, &pins),
             Command::Stats(output) => stats::list(&pins, output.output),
             Command::Detach(arguments) => detach::run(&arguments, &pins),
         }

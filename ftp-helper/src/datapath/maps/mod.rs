@@ -68,6 +68,10 @@ pub(super) const PINNED: [&str; 12] = [
 pub type Sessions = Table<SessionKey, Session>;
 /// An expectation table.
 pub type Expectations = Table<ExpectationKey, Expectation>;
+/// Settings by interface index.
+pub type Interfaces = Table<u32, Interface>;
+/// Ports of FTP servers by interface index.
+pub type Ports = Table<ControlPort, u8>;
 /// Numbers of sessions, by the bytes of the client's
 /// [`Address`](ftp_helper_common::address::Address).
 pub type Clients = Table<[u8; 16], u32>;
@@ -81,9 +85,9 @@ pub struct Maps {
     /// Awaited data connections.
     pub expectations: Expectations,
     /// Settings by interface index.
-    pub interfaces: Table<u32, Interface>,
+    pub interfaces: Interfaces,
     /// Ports of FTP servers.
-    pub control_ports: Table<ControlPort, u8>,
+    pub control_ports: Ports,
     /// The same ports, of all interfaces together.
     pub control_bitmap: PortBits,
     /// Ports that are never given to a data connection.

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData};
 
-use crate::ports::PortSet;
+use super::open;
+use crate::{pins::PinDirectory, ports::PortSet};
 
 /// A map with a bit per port.
 pub struct PortBits {
@@ -17,6 +18,11 @@ impl PortBits {
             .try_into()
             .with_context(|| format!("map {name} is not what it should be"))?;
         Ok(Self { name, map })
+    }
+
+    /// Opens the pinned map of this name.
+    pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
+        Self::new(name, open(pins, name)?)
     }
 
     /// Makes the map equal to the set. Each word changes at once, and only those

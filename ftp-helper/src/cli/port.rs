@@ -1,0 +1,135 @@
+//! `ftp-helper port list|add|del`: control ports, while everything runs.
+//!
+//! The programs look the ports up in a map for each packet, so a change counts
+//! at once and nothing is loaded again. The next start of the agent goes back to
+//! the ports that it is told.
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand, value_parser};
+use ftp_helper_common::interface::{ControlPort, DETECT_MARK};
+use serde::Serialize;
+
+use super::Output;
+use crate::{
+    datapath::maps::{CONTROL_BITMAP, CONTROL_PORTS, INTERFACES, Interfaces, PortBits, Ports},
+    device::Device,
+    output::{self, Format, Row},
+    pins::PinDirectory,
+    ports::PortSet,
+};
+
+/// What to do with control ports.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show all of them
+    List(Output),
+    /// Help connections to these ports of FTP servers from now on
+    Add(Change),
+    /// Take on no more connections to these ports; those that are there lose
+    /// their help
+    Del(Change),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Outside interface; without it, every one that is helped
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    interfaces: Vec<String>,
+
+    /// Port of FTP servers
+    #[arg(required = true, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+}
+
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+struct Entry {
+    interface: String,
+    port: u16,
+}
+
+impl Row for Entry {
+    const HEADER: &'static [&'static str] = &["INTERFACE", "PORT"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.interface.clone(), self.port.to_string()]
+    }
+}
+
+pub(super) fn run(command: &Command, pins: &PinDirectory) -> Result<()> {
+    match command {
+        Command::List(output) => list(pins, output.output),
+        Command::Add(change) => edit(change, pins, |ports, key| ports.insert(key, &1)),
+        Command::Del(change) => edit(change, pins, |ports, key| {
+            if !ports.remove(key)? {
+                let interface = Device::name_of(key.ifindex);
+                bail!(
+                    "{} is no control port of {interface}: see `ftp-helper port list`",
+                    key.port
+                );
+            }
+            Ok(())
+        }),
+    }
+}
+
+fn list(pins: &PinDirectory, format: Format) -> Result<()> {
+    let ports = Ports::open(pins, CONTROL_PORTS)?.entries()?;
+    let mut entries: Vec<Entry> = ports
+        .iter()
+        .map(|(key, _)| Entry {
+            interface: Device::name_of(key.ifindex),
+            port: key.port,
+        })
+        .collect();
+    entries.sort();
+    output::print(&entries, format)
+}
+
+fn edit(
+    change: &Change,
+    pins: &PinDirectory,
+    one: impl Fn(&mut Ports, &ControlPort) -> Result<()>,
+) -> Result<()> {
+    let helped = Interfaces::open(pins, INTERFACES)?.entries()?;
+    let mut selected: Vec<u32> = helped.iter().map(|(ifindex, _)| *ifindex).collect();
+    if !change.interfaces.is_empty() {
+        let wanted: Result<Vec<Device>> = change
+            .interfaces
+            .iter()
+            .map(|name| Device::find(name))
+            .collect();
+        for device in &wanted? {
+            if !selected.contains(&device.index) {
+                bail!(
+                    "{} is not helped: add `-i {}` to `ftp-helper run`",
+                    device.name,
+                    device.name
+                );
+            }
+        }
+        selected.retain(|index| {
+            change
+                .interfaces
+                .iter()
+                .any(|name| Device::name_of(*index) == *name)
+        });
+    }
+    let mut ports = Ports::open(pins, CONTROL_PORTS)?;
+    for ifindex in selected {
+        for port in &change.ports {
+            let key = ControlPort {
+                ifindex,
+                port: *port,
+                reserved: 0,
+            };
+            one(&mut ports, &key)?;
+        }
+    }
+    // The bitmap of all interfaces lets other packets pass without a look-up.
+    let mut bits = PortBits::open(pins, CONTROL_BITMAP)?;
+    let mut set: PortSet = ports.entries()?.iter().map(|(key, _)| key.port).collect();
+    if bits.contains(DETECT_MARK)? {
+        set.insert(DETECT_MARK);
+    }
+    bits.store(&set)
+}
