@@ -34,6 +34,10 @@ pub mod flags {
     pub const STRICT: u16 = 2;
     /// Connections on other ports become sessions when both sides speak FTP.
     pub const DETECT: u16 = 4;
+    /// Third parties may take part in transfers (FXP), if they are on the list.
+    pub const FXP: u16 = 8;
+    /// A client may leave encryption again with `CCC` (RFC 4217 section 6).
+    pub const CCC: u16 = 16;
 }
 
 /// No server listens on port 0: its bit in the bitmap of control ports says that
@@ -51,6 +55,10 @@ pub struct ControlPort {
     /// Always zero.
     pub reserved: u16,
 }
+
+/// A network of third parties that may take part in transfers; the key of a
+/// prefix trie has its length in bits in front (IPv4: 96 more).
+pub type Network = [u8; 16];
 
 const _: () = assert!(size_of::<Interface>() == 32);
 const _: () = assert!(size_of::<ControlPort>() == 8);

@@ -98,6 +98,10 @@ reasons! {
         "a segment arrived before the one that precedes it, and went on together with that one";
     SessionDetected = 16, "session_detected", Work,
         "a connection on another port turned out to be a control connection";
+    Cleared = 17, "cleared", Work,
+        "an encrypted control connection became readable again (CCC)";
+    FxpAccepted = 18, "fxp_accepted", Work,
+        "an announcement named a third party of the FXP list; it went on untouched";
 
     BadSyntax = 20, "bad_syntax", Refusal,
         "an announcement was complete but does not follow the grammar";

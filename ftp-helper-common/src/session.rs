@@ -54,6 +54,8 @@ pub mod flags {
     pub const PICKED_UP: u32 = 1 << 5;
     /// EPSV ALL was accepted.
     pub const EPSV_ALL: u32 = 1 << 6;
+    /// The connection was opaque and is readable again.
+    pub const CLEARED: u32 = 1 << 12;
     /// Not on a control port; the server greeted like one of FTP, the client has
     /// not spoken yet.
     pub const CANDIDATE: u32 = 1 << 10;

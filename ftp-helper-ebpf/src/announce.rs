@@ -9,7 +9,7 @@ use ftp_helper_common::{
     stream::Rewrite,
 };
 
-use crate::{event, expectation, frame::Frame, port};
+use crate::{event, expectation, frame::Frame, fxp, port};
 
 /// Nanoseconds per second.
 const SECOND: u64 = 1_000_000_000;
@@ -19,7 +19,10 @@ const SECOND: u64 = 1_000_000_000;
 #[inline(always)]
 pub(crate) fn may_rewrite(frame: &mut Frame) -> bool {
     let outside = outside_address(frame);
-    frame.direction() == Direction::Egress && frame.session().inside.address != outside
+    let session = frame.session();
+    let translated = session.inside.address != outside;
+    let decided = session.flags & flags::CANDIDATE == 0;
+    frame.direction() == Direction::Egress && translated && decided
 }
 
 /// The address under which the inside host is announced.
@@ -36,11 +39,23 @@ fn outside_address(frame: &mut Frame) -> Address {
 /// The parser found an announcement.
 #[inline(never)]
 pub(crate) fn handle(frame: &mut Frame) {
+    // The end of this very line decides whether it is one of FTP's at all.
+    if frame.session().flags & flags::CANDIDATE != 0 {
+        return;
+    }
     frame.work().announcement = frame.stream().parser.announcement();
     let kind = frame.work().announcement.kind;
-    if let Err(reason) = judge(frame) {
-        refuse(frame, reason, kind);
-        return;
+    match judge(frame) {
+        Ok(()) => {}
+        // Its data connection does not come here.
+        Err(Reason::ThirdParty) if may_name(frame) => {
+            note(frame, Reason::FxpAccepted, kind);
+            return;
+        }
+        Err(reason) => {
+            refuse(frame, reason, kind);
+            return;
+        }
     }
     match frame.direction() {
         Direction::Egress => {
@@ -54,8 +69,15 @@ pub(crate) fn handle(frame: &mut Frame) {
     }
 }
 
+/// The announcement names a third party that may take part.
+#[inline(never)]
+fn may_name(frame: &mut Frame) -> bool {
+    let work = frame.work();
+    fxp::is_on(&work.interface) && fxp::allows(&work.announcement.endpoint.address)
+}
+
 /// The security rules that need no table.
-#[inline(always)]
+#[inline(never)]
 fn judge(frame: &mut Frame) -> Result<(), Reason> {
     let kind = frame.work().announcement.kind;
     let require_login = frame.work().interface.flags & interface_flags::REQUIRE_LOGIN != 0;
@@ -121,7 +143,10 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     let seen_peer = frame.session().seen_peer.address;
     let work = frame.work();
     let port = work.announcement.endpoint.port;
-    work.awaited.peer = work.key.peer.address;
+    let kind = work.announcement.kind;
+    let anybody = fxp::is_on(&work.interface) && (kind == Kind::REPLY_227 || kind == Kind::REPLY_229);
+    // A client may hand the endpoint of a server on to another one.
+    work.awaited.peer = if anybody { Address::UNSPECIFIED } else { work.key.peer.address };
     work.awaited.outside = Endpoint::new(work.key.outside.address, port);
     // Without translation the inside host itself gets the packet.
     if inside_address != work.key.outside.address && !port::allocate(frame) {

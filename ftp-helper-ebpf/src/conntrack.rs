@@ -12,9 +12,11 @@ use aya_ebpf::{
 };
 use ftp_helper_common::{
     address::{Address, Endpoint},
-    expectation::{Expectation, ExpectationKey},
+    expectation::Expectation,
     session::SessionKey,
 };
+
+use crate::packet::Packet;
 
 /// Byte offset of `tuplehash` in `struct nf_conn`, set by the agent from BTF.
 #[unsafe(no_mangle)]
@@ -228,19 +230,14 @@ fn evict(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) {
 /// Creates the entry of an awaited data connection before netfilter sees its
 /// SYN. From then on netfilter translates and admits it like any other.
 #[inline(always)]
-pub(crate) fn admit(
-    skb: *mut __sk_buff,
-    key: &ExpectationKey,
-    source_port: u16,
-    expectation: &Expectation,
-) -> bool {
+pub(crate) fn admit(skb: *mut __sk_buff, packet: &Packet, expectation: &Expectation) -> bool {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
-    let peer = Endpoint::new(key.peer, source_port);
-    evict(skb, &peer, &key.outside);
-    evict(skb, &expectation.inside, &peer);
-    let size = fill(&mut tuple, &peer, &key.outside);
+    let (peer, outside) = (&packet.source, &packet.destination);
+    evict(skb, peer, outside);
+    evict(skb, &expectation.inside, peer);
+    let size = fill(&mut tuple, peer, outside);
     // SAFETY: both structures are readable for the sizes given.
     let entry =
         unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
@@ -248,7 +245,7 @@ pub(crate) fn admit(
         return false;
     }
     let inside = &expectation.inside;
-    let moved = inside.address != key.outside.address || inside.port != key.outside.port;
+    let moved = inside != outside;
     // SAFETY: `entry` is ours until it is inserted, which also gives it up when
     // it fails; the address is readable for 16 bytes.
     let inserted = unsafe {

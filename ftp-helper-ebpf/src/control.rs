@@ -10,7 +10,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    Verdict, announce, detect, event, expectation,
+    Verdict, announce, clear, detect, event, expectation,
     frame::{CHUNK, Frame},
     hold, lock, log,
     packet::tcp_flags,
@@ -86,7 +86,7 @@ fn data(frame: &mut Frame) -> Verdict {
         stream.next = from;
         stream.flags |= stream_flags::POSITIONED;
     }
-    if frame.session().flags & flags::OPAQUE != 0 {
+    if frame.session().flags & flags::OPAQUE != 0 && !clear::clears(frame) {
         return opaque(frame);
     }
     let next = frame.stream().next;
@@ -237,7 +237,7 @@ fn line(frame: &mut Frame) {
     let direction = frame.direction();
     match frame.session().role(direction) {
         Role::Client => command(frame, kind),
-        Role::Server => reply(frame, code),
+        Role::Server => reply(frame, kind, code),
     }
 }
 
@@ -267,7 +267,10 @@ fn command(frame: &mut Frame, kind: Kind) {
 /// Notes what a reply means for the session. `code` is 0 for a line inside a
 /// multi-line reply.
 #[inline(always)]
-fn reply(frame: &mut Frame, code: u16) {
+fn reply(frame: &mut Frame, kind: Kind, code: u16) {
+    if kind == Kind::LONG {
+        event::count(Reason::Unsupported);
+    }
     if code == 220 && frame.session().flags & flags::GREETED == 0 {
         // The greeting answers no command, also when the client did not wait.
         frame.session().flags |= flags::GREETED;

@@ -2,13 +2,15 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
 use ftp_helper_common::{
-    expectation::ExpectationKey, grammar::Kind, reason::Reason, session::flags,
+    address::Address,
+    expectation::{Expectation, ExpectationKey}, grammar::Kind, reason::Reason, session::flags,
 };
 
 use crate::{
     conntrack, event,
     frame::{Frame, Work},
-    maps::EXPECTATIONS,
+    fxp,
+    maps::{EXPECTATIONS, INTERFACES},
 };
 
 /// Creates the expectation in the working memory and notes it in the session;
@@ -74,16 +76,37 @@ pub(crate) fn approve(frame: &mut Frame) {
     }
 }
 
+/// The expectation of the SYN at hand, with its key in `work.awaited`.
+#[inline(always)]
+fn find(skb: *mut __sk_buff, work: &mut Work) -> Option<*const Expectation> {
+    work.awaited.peer = work.packet.source.address;
+    work.awaited.outside = work.packet.destination;
+    if let Some(expectation) = EXPECTATIONS.get_ptr(&work.awaited) {
+        return Some(expectation);
+    }
+    // SAFETY: the context is valid for the run of the program.
+    let ifindex = unsafe { (*skb).ifindex };
+    // SAFETY: only the agent writes it, and never removes a live one.
+    let on = INTERFACES.get_ptr(&ifindex).is_some_and(|interface| fxp::is_on(unsafe { &*interface }));
+    if !on {
+        return None;
+    }
+    work.awaited.peer = Address::UNSPECIFIED;
+    let expectation = EXPECTATIONS.get_ptr(&work.awaited)?;
+    let source = &work.packet.source.address;
+    // SAFETY: not preallocated, so the element stays intact during this run.
+    let is_peer = unsafe { (*expectation).master.peer.address } == *source;
+    (is_peer || fxp::allows(source)).then_some(expectation)
+}
+
 /// Admits an awaited SYN; false for every other one. It passes as it is: whether
 /// it may is the firewall's business.
 #[inline(never)]
 pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
-    work.awaited.peer = work.packet.source.address;
-    work.awaited.outside = work.packet.destination;
-    let key = &work.awaited;
-    let Some(expectation) = EXPECTATIONS.get_ptr(key) else {
+    let Some(expectation) = find(skb, work) else {
         return false;
     };
+    let key = &work.awaited;
     // SAFETY: not preallocated, so the element stays intact during this run.
     let expectation = unsafe { &*expectation };
     if expectation.unapproved == 1 {
@@ -96,7 +119,7 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
     }
     let reason = if event::now() >= expectation.expires {
         Reason::ExpectationExpired
-    } else if conntrack::admit(skb, key, work.packet.source.port, expectation) {
+    } else if conntrack::admit(skb, &work.packet, expectation) {
         Reason::ExpectationMatched
     } else {
         Reason::ConntrackInsertFailed

@@ -35,12 +35,14 @@
 )]
 
 mod announce;
+mod clear;
 mod conntrack;
 mod control;
 mod detect;
 mod event;
 mod expectation;
 mod frame;
+mod fxp;
 mod hold;
 mod lock;
 mod log;

@@ -3,12 +3,12 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use ftp_helper_common::{
     address::Address,
     expectation::{Expectation, ExpectationKey},
-    interface::{ControlPort, Interface},
+    interface::{ControlPort, Interface, Network},
     reason::COUNTERS as COUNTER_SLOTS,
     session::{Handshake, Session, SessionKey},
 };
@@ -54,6 +54,11 @@ pub(crate) static RESERVED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORD
 /// A bit for each port that nobody may announce.
 #[map]
 pub(crate) static DENIED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// Networks of third parties that may take part in transfers.
+#[map]
+pub(crate) static FXP_NETWORKS: LpmTrie<Network, u8> =
+    LpmTrie::with_max_entries(1024, BPF_F_NO_PREALLOC);
 
 /// Sessions per client address; the agent corrects it now and then, because
 /// counting is not atomic.

@@ -13,6 +13,7 @@ use crate::{
     frame::{Frame, Work},
     maps::{CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
+    port,
 };
 
 /// A TCP packet of a control connection, or of one that may become one.
@@ -147,6 +148,15 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
     }
     if work.packet.flags & (tcp_flags::RST | tcp_flags::FIN) != 0 {
         return None;
+    }
+    if let Some(session) = known {
+        // The ports are used again: nothing of the old one may touch the new one.
+        end(&mut Frame::new(skb, work, session, direction));
+        let _ = SESSIONS.remove(&work.key);
+        // Elsewhere the greeting decides again.
+        if !port::is_control_on(work.ifindex, work.packet.destination.port) {
+            return None;
+        }
     }
     let client_inside = (direction == Direction::Egress) == (work.to_server == 1);
     if !open(skb, work, client_inside) {
@@ -297,7 +307,15 @@ fn close(frame: &mut Frame) {
         let both = frame.stream().flags & frame.reverse().flags;
         both & stream_flags::FINISHED != 0
     };
-    if !over || frame.session().flags & flags::CLOSED != 0 {
+    if over {
+        end(frame);
+    }
+}
+
+/// The connection is over; what was awaited for it is not awaited any more.
+#[inline(never)]
+fn end(frame: &mut Frame) {
+    if frame.session().flags & flags::CLOSED != 0 {
         return;
     }
     frame.session().flags |= flags::CLOSED;
