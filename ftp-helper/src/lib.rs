@@ -16,6 +16,7 @@ pub mod clock;
 pub mod datapath;
 pub mod device;
 pub mod logging;
+pub mod network;
 pub mod output;
 pub mod pins;
 pub mod ports;

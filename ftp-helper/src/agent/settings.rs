@@ -11,6 +11,7 @@ use ftp_helper_common::{
 use crate::{
     datapath::Maps,
     device::Device,
+    network::Network,
     pins::Technique,
     ports::{PortRange, PortSet},
 };
@@ -39,8 +40,12 @@ pub struct Settings {
     pub denied_ports: PortSet,
     /// Most sessions of one client, 0 for no limit.
     pub client_limit: u32,
+    /// Third parties that may take part in transfers.
+    pub fxp: Vec<Network>,
     /// Sessions are also looked for on other ports.
     pub detect: bool,
+    /// Clients may leave encryption again with `CCC`.
+    pub ccc: bool,
     /// No announcement is helped before the server's 230.
     pub require_login: bool,
     /// An announced connection is admitted only after the server's 2xx.
@@ -65,6 +70,7 @@ impl Settings {
     pub fn apply(&self, maps: &mut Maps) -> Result<()> {
         maps.reserved_ports.store(&PortSet::reserved()?)?;
         maps.denied_ports.store(&self.denied_ports)?;
+        maps.fxp_networks.store(&self.fxp)?;
         for outside in &self.outsides {
             let ifindex = outside.device.index;
             let interface = self.interface(outside)?;
@@ -131,6 +137,8 @@ impl Settings {
             (self.require_login, flags::REQUIRE_LOGIN),
             (self.strict, flags::STRICT),
             (self.detect, flags::DETECT),
+            (!self.fxp.is_empty(), flags::FXP),
+            (self.ccc, flags::CCC),
         ]
         .into_iter()
         .filter(|(wanted, _)| *wanted)
@@ -162,7 +170,9 @@ mod tests {
             expectation_timeout: 60,
             denied_ports: "3389".parse().unwrap(),
             client_limit: 5,
+            fxp: Vec::new(),
             detect: false,
+            ccc: false,
             require_login: false,
             strict: true,
             technique: None,

@@ -9,6 +9,7 @@ use crate::{
     agent::{self, Outside, Settings},
     datapath::Refused,
     device::Device,
+    network::Network,
     pins::{PinDirectory, Technique},
     ports::{PortRange, PortSet},
 };
@@ -53,6 +54,15 @@ pub(super) struct Arguments {
     /// Most control connections of one client, 0 for no limit
     #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
     client_limit: u32,
+
+    /// Network of third parties that may take part in transfers between two
+    /// servers (FXP), like 192.0.2.0/24; may be given several times
+    #[arg(long, value_name = "NETWORK")]
+    fxp: Vec<Network>,
+
+    /// Read control connections again that leave encryption with CCC
+    #[arg(long)]
+    ccc: bool,
 
     /// Also help connections on other ports on which both sides speak FTP
     #[arg(long)]
@@ -138,7 +148,9 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         expectation_timeout: arguments.expectation_timeout,
         denied_ports: arguments.deny_ports.clone(),
         client_limit: arguments.client_limit,
+        fxp: arguments.fxp.clone(),
         detect: arguments.detect,
+        ccc: arguments.ccc,
         require_login: arguments.require_login,
         strict: arguments.strict,
         technique: arguments.attach,

@@ -1,6 +1,7 @@
 //! The maps, with the types of the common crate.
 
 mod counters;
+mod networks;
 mod port_bits;
 mod table;
 
@@ -17,7 +18,7 @@ use ftp_helper_common::{
     session::{Handshake, Session, SessionKey},
 };
 
-pub use self::{counters::Counters, port_bits::PortBits, table::Table};
+pub use self::{counters::Counters, networks::Networks, port_bits::PortBits, table::Table};
 use super::{error::map_os_error, events::EventRing};
 use crate::pins::PinDirectory;
 
@@ -37,6 +38,8 @@ pub const CONTROL_BITMAP: &str = "CONTROL_BITMAP";
 pub const RESERVED_PORTS: &str = "RESERVED_PORTS";
 /// Ports that nobody may announce.
 pub const DENIED_PORTS: &str = "DENIED_PORTS";
+/// Third parties that may take part in transfers.
+pub const FXP_NETWORKS: &str = "FXP_NETWORKS";
 /// Sessions by client.
 pub const CLIENTS: &str = "CLIENTS";
 /// Counters by reason.
@@ -49,7 +52,7 @@ const LOCKS: &str = "LOCKS";
 
 /// The maps that are pinned: those that programs of two starts have to agree on
 /// while one takes the place of the other.
-pub(super) const PINNED: [&str; 12] = [
+pub(super) const PINNED: [&str; 13] = [
     SESSIONS,
     HANDSHAKES,
     EXPECTATIONS,
@@ -58,6 +61,7 @@ pub(super) const PINNED: [&str; 12] = [
     CONTROL_BITMAP,
     RESERVED_PORTS,
     DENIED_PORTS,
+    FXP_NETWORKS,
     CLIENTS,
     LOCKS,
     COUNTERS,
@@ -94,6 +98,8 @@ pub struct Maps {
     pub reserved_ports: PortBits,
     /// Ports that nobody may announce.
     pub denied_ports: PortBits,
+    /// Third parties that may take part in transfers.
+    pub fxp_networks: Networks,
     /// Sessions by client.
     pub clients: Clients,
     /// Counters by reason.
@@ -118,6 +124,7 @@ impl Maps {
             control_bitmap: PortBits::new(CONTROL_BITMAP, take(CONTROL_BITMAP)?)?,
             reserved_ports: PortBits::new(RESERVED_PORTS, take(RESERVED_PORTS)?)?,
             denied_ports: PortBits::new(DENIED_PORTS, take(DENIED_PORTS)?)?,
+            fxp_networks: Networks::new(FXP_NETWORKS, take(FXP_NETWORKS)?)?,
             clients: Table::new(CLIENTS, take(CLIENTS)?)?,
             counters: Counters::new(take(COUNTERS)?)?,
             events: Some(EventRing::new(take(EVENTS)?)?),
