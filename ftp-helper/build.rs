@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::ErrorKind,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
@@ -65,12 +66,19 @@ fn share_target_dir(out_dir: &Path) -> Result<()> {
     };
     let shared = target.join("bpf");
     let link = out_dir.join("aya-build").join("target");
-    if fs::symlink_metadata(&link).is_ok() {
-        return Ok(());
-    }
     for directory in [&shared, &out_dir.join("aya-build")] {
         fs::create_dir_all(directory)
             .with_context(|| format!("can not create {}", directory.display()))?;
+    }
+    match fs::read_link(&link) {
+        Ok(old) if old == shared => return Ok(()),
+        // The target directory was moved.
+        Ok(_) => {
+            fs::remove_file(&link).with_context(|| format!("can not remove {}", link.display()))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // Not a link but a directory, which will do.
+        Err(_) => return Ok(()),
     }
     symlink(&shared, &link)
         .with_context(|| format!("can not link {} to {}", link.display(), shared.display()))

@@ -32,6 +32,8 @@ pub mod flags {
     pub const POSITIONED: u16 = 1;
     /// The sender closed this direction.
     pub const FINISHED: u16 = 2;
+    /// `Stream::acknowledged` is valid.
+    pub const HEARD: u16 = 4;
 }
 
 /// Bytes of the sender that were replaced on their way.
@@ -183,6 +185,8 @@ pub struct Stream {
     pub flags: u16,
     /// Always zero.
     pub reserved: u16,
+    /// Number of the wire up to which the receiver acknowledged everything.
+    pub acknowledged: u32,
     /// The line being read.
     pub parser: LineParser,
     /// First byte of the stash, sender space.
@@ -210,6 +214,7 @@ impl Default for Stream {
             window: 0,
             flags: 0,
             reserved: 0,
+            acknowledged: 0,
             parser: LineParser::default(),
             stash_start: 0,
             stash_len: 0,
@@ -221,13 +226,33 @@ impl Default for Stream {
 }
 
 const _: () = assert!(size_of::<Rewrite>() == 84);
-const _: () = assert!(size_of::<Stream>() == 28 + 60 + 64 + STASH + REWRITES * 84);
+const _: () = assert!(size_of::<Stream>() == 32 + 60 + 64 + STASH + REWRITES * 84);
 
 impl Stream {
     /// True when no position of this direction is shifted or held.
     #[inline(always)]
     pub fn is_plain(&self) -> bool {
         self.rewrites_done == 0 && self.hold_len == 0
+    }
+
+    /// Notes an acknowledgment of the receiver, in the numbers of the wire. One of
+    /// bytes that were never sent is nobody's; a FIN counts as one byte.
+    #[inline(always)]
+    pub fn hear(&mut self, acknowledgment: u32) {
+        let end = self.next.wrapping_add(self.delta()).wrapping_add(1);
+        let is_heard = self.flags & flags::HEARD != 0;
+        let is_new = !is_heard || before(self.acknowledged, acknowledgment);
+        let was_sent = self.flags & flags::POSITIONED == 0 || !before(end, acknowledgment);
+        if is_new && was_sent {
+            self.acknowledged = acknowledgment;
+            self.flags |= flags::HEARD;
+        }
+    }
+
+    /// True when the receiver has everything before this number of the wire.
+    #[inline(always)]
+    pub fn has_arrived(&self, wire: u32) -> bool {
+        self.flags & flags::HEARD != 0 && !before(self.acknowledged, wire)
     }
 
     /// First held byte, sender space; equals `next` when nothing is held.

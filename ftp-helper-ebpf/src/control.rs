@@ -43,13 +43,23 @@ pub(crate) fn handle(frame: &mut Frame) -> Verdict {
     verdict
 }
 
-/// A FIN without data carries what was held in front of it: nobody else will.
+/// A FIN without data that needs more than other numbers: it carries what was held
+/// in front of it, because nobody else will; and where it stands on the wire is
+/// not known before everything in front of it was read.
 #[inline(always)]
 fn closes(frame: &mut Frame) -> bool {
     let from = frame.work().from;
-    frame.work().packet.has(tcp_flags::FIN)
-        && !frame.stream().is_plain()
-        && !before(frame.stream().next, from)
+    let stream = frame.stream();
+    let is_positioned = stream.flags & stream_flags::POSITIONED != 0;
+    let (is_early, is_plain) = (before(stream.next, from), stream.is_plain());
+    if !frame.work().packet.has(tcp_flags::FIN) || !is_positioned {
+        return false;
+    }
+    if is_early {
+        announce::may_rewrite(frame)
+    } else {
+        !is_plain
+    }
 }
 
 /// Only the headers have to be changed, if anything.

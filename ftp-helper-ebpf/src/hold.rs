@@ -7,9 +7,11 @@
 //! bytes that finish the line, as part of a rewrite that every retransmission
 //! of those bytes carries again.
 
-use ftp_helper_common::{grammar::TEXT, reason::Reason, session::Direction};
+use ftp_helper_common::{
+    grammar::TEXT, reason::Reason, session::Direction, stream::Question,
+};
 
-use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, sequence};
+use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, ring, sequence};
 
 /// Most bytes behind the numbers that are held: together with the longest
 /// numbers (of `EPRT` with IPv6, 45 bytes) they are one text.
@@ -80,8 +82,17 @@ pub(crate) fn zero_behind(text: &mut [u8; TEXT], len: usize) {
 
 /// Nothing of the segment may go on: turns it into the receiver's
 /// acknowledgment of what is held, and sends it back.
+///
+/// An acknowledgment covers everything before it, so the receiver must have
+/// that. Until it has, its own acknowledgment will do, which is translated to the
+/// end of what is held.
 #[inline(always)]
 pub(crate) fn acknowledge(frame: &mut Frame) -> Verdict {
+    let start = frame.stream().hold_start();
+    let wire = ring::ask(frame.stream(), Question::ToWire, start);
+    if !frame.stream().has_arrived(wire) {
+        return Verdict::Drop;
+    }
     if sequence::reflect(frame).is_err() {
         event::count(Reason::RewriteFailed);
         return Verdict::Drop;

@@ -48,6 +48,10 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
     let mut frame = Frame::new(skb, work, session, direction);
     frame.session().last_seen = event::now();
     frame.stream().window = frame.work().packet.window;
+    if frame.work().packet.has(tcp_flags::ACK) {
+        let acknowledgment = frame.work().packet.acknowledgment;
+        frame.reverse().hear(acknowledgment);
+    }
     let verdict = control::handle(&mut frame);
     if frame.work().packet.flags & (tcp_flags::FIN | tcp_flags::RST) != 0 {
         close(&mut frame);

@@ -1,16 +1,16 @@
 """Transfers over one control connection with Python's ftplib.
 
-usage: ftplib_client.py active|passive SERVER STEP...
+usage: ftplib_client.py active|passive SERVER PORT SECONDS STEP...
 STEP:  list REMOTE LOCAL | download REMOTE LOCAL | upload LOCAL REMOTE
 """
 
 import ftplib
 import sys
 
-mode, server, *words = sys.argv[1:]
-ftp = ftplib.FTP(timeout=20)
+mode, server, port, seconds, *words = sys.argv[1:]
+ftp = ftplib.FTP(timeout=int(seconds))
 ftp.set_debuglevel(1)
-ftp.connect(server, 21)
+ftp.connect(server, int(port))
 ftp.login()
 ftp.set_pasv(mode == "passive")
 while words:

@@ -1,6 +1,6 @@
-"""An FTP server of pyftpdlib's that writes down every line it receives.
+"""An FTP server of pyftpdlib's that writes down every line it receives and sends.
 
-usage: pyftpdlib_server.py ROOT COMMAND_LOG
+usage: pyftpdlib_server.py ADDRESS PORT ROOT COMMAND_LOG REPLY_LOG
 """
 
 import sys
@@ -10,8 +10,9 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
 
-root, command_log = sys.argv[1:]
+address, port, root, command_log, reply_log = sys.argv[1:]
 received = open(command_log, "a", buffering=1, encoding="latin-1")
+sent = open(reply_log, "a", buffering=1, encoding="latin-1")
 
 
 class Handler(FTPHandler):
@@ -19,9 +20,13 @@ class Handler(FTPHandler):
         received.write(line + "\n")
         super().pre_process_command(line, cmd, arg)
 
+    def push(self, text):
+        sent.write(text.replace("\r\n", "\n"))
+        super().push(text)
+
 
 # A warning that anonymous users may write: that is what this server is for.
 warnings.filterwarnings("ignore", category=RuntimeWarning)
 Handler.authorizer = DummyAuthorizer()
 Handler.authorizer.add_anonymous(root, perm="elradfmwMT")
-FTPServer(("0.0.0.0", 21), Handler).serve_forever()
+FTPServer((address, int(port)), Handler).serve_forever()

@@ -3,11 +3,11 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{announcement::Announcement, host::Host, wait::wait_for};
 
@@ -32,9 +32,9 @@ pub struct Control {
 
 impl Control {
     /// Connects from `host` and logs in as `anonymous`.
-    pub fn login(host: &Host, server: SocketAddrV4) -> Result<Self> {
+    pub fn login(host: &Host, server: SocketAddr) -> Result<Self> {
         let stream = host.enter(|| {
-            TcpStream::connect_timeout(&SocketAddr::V4(server), LIMIT)
+            TcpStream::connect_timeout(&server, LIMIT)
                 .with_context(|| format!("no control connection to {server}"))
         })?;
         stream.set_read_timeout(Some(LIMIT))?;
@@ -51,11 +51,8 @@ impl Control {
     }
 
     /// This end of the connection.
-    pub fn local(&self) -> Result<SocketAddrV4> {
-        match self.stream.get_ref().local_addr()? {
-            SocketAddr::V4(local) => Ok(local),
-            SocketAddr::V6(local) => bail!("{local} is not IPv4"),
-        }
+    pub fn local(&self) -> Result<SocketAddr> {
+        Ok(self.stream.get_ref().local_addr()?)
     }
 
     /// Sends a line.
@@ -108,7 +105,7 @@ impl Control {
 
     /// Listens on `port`, to be announced.
     pub fn listen_on(&self, port: u16) -> Result<DataListener> {
-        DataListener::open(&self.host, SocketAddrV4::new(*self.local()?.ip(), port))
+        DataListener::open(&self.host, SocketAddr::new(self.local()?.ip(), port))
     }
 
     /// Asks for a file, up to the data connection; `listener` is announced
@@ -163,16 +160,15 @@ pub struct DataListener {
 
 impl DataListener {
     /// Listens on an endpoint of `host`.
-    fn open(host: &Host, endpoint: SocketAddrV4) -> Result<Self> {
+    fn open(host: &Host, endpoint: SocketAddr) -> Result<Self> {
         let listener = host.enter(|| {
             TcpListener::bind(endpoint).with_context(|| format!("no listener on {endpoint}"))
         })?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let address = *endpoint.ip();
         Ok(Self {
             listener,
-            announcement: Announcement { address, port },
+            announcement: Announcement::command(endpoint.ip(), port, false),
         })
     }
 

@@ -1,59 +1,115 @@
 //! The gateway's nftables rules.
 
-use crate::setup::{Helper, Setup};
+use std::{fmt::Write as _, net::IpAddr};
 
-/// Lets only what started inside, and its answers, through.
-const FILTER: &str = "
-table ip filter {
-    chain forward {
+use crate::setup::{Family, Helper, Inside, Setup, Translation};
+
+/// Lets only what started inside, and its answers, through; and what `published`
+/// says.
+fn filter(published: &str) -> String {
+    format!(
+        "
+table inet filter {{
+    chain forward {{
         type filter hook forward priority filter; policy drop
         ct state established,related accept
         iifname \"lan0\" accept
+        {published}
         counter
-    }
+    }}
+}}
+"
+    )
 }
-";
 
 /// The kernel's own helper, attached by hand as it has to be since Linux 6.0.
-const KERNEL_HELPER: &str = "
-table ip helper {
-    ct helper ftp {
+/// Behind the translation of destinations, so the port is the server's own.
+fn kernel_helper(port: u16) -> String {
+    format!(
+        "
+table inet helper {{
+    ct helper ftp {{
         type \"ftp\" protocol tcp
-    }
-    chain prerouting {
+    }}
+    chain prerouting {{
         type filter hook prerouting priority filter
-        iifname \"lan0\" tcp dport 21 ct helper set \"ftp\"
-    }
+        tcp dport {port} ct helper set \"ftp\"
+    }}
+}}
+"
+    )
 }
-";
 
 /// The rules of a router as people run it, for `nft -f`.
 pub(crate) fn rules(setup: &Setup) -> String {
+    let mut text = String::new();
+    let served = setup.control_port.served;
+    let published = match setup.inside {
+        Inside::Client => String::new(),
+        // The control port and nothing else.
+        Inside::Server => format!(
+            "iifname \"wan0\" {} daddr {} tcp dport {served} ct state new accept",
+            word(setup),
+            setup.addresses.server
+        ),
+    };
+    text += &filter(&published);
+    if setup.translation == Translation::Nat {
+        text += &nat(setup);
+    }
+    if setup.helper == Helper::Kernel {
+        text += &kernel_helper(served);
+    }
+    text
+}
+
+fn nat(setup: &Setup) -> String {
+    let word = word(setup);
     let masquerade = match setup.ports {
         None => "masquerade".to_owned(),
         Some((first, last)) => format!("meta l4proto tcp masquerade to :{first}-{last}"),
     };
-    let helper = match setup.helper {
-        Helper::Nobody => "",
-        Helper::Kernel => KERNEL_HELPER,
-    };
-    format!(
+    let mut text = format!(
         "
-table ip nat {{
+table {word} nat {{
     chain postrouting {{
         type nat hook postrouting priority srcnat
         oifname \"wan0\" {masquerade}
     }}
-}}
-{FILTER}{helper}"
-    )
+"
+    );
+    if setup.inside == Inside::Server {
+        let server = match setup.addresses.server {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        let ports = setup.control_port;
+        // Writing to a `String` can not fail.
+        let _ = writeln!(
+            text,
+            "    chain prerouting {{
+        type nat hook prerouting priority dstnat
+        iifname \"wan0\" {word} daddr {} tcp dport {} dnat to {server}:{}
+    }}",
+            setup.addresses.wan, ports.dialled, ports.served
+        );
+    }
+    text + "}\n"
+}
+
+/// nftables' word for the family.
+fn word(setup: &Setup) -> &'static str {
+    match setup.family() {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    }
 }
 
 /// Rules that lose every `each`th packet of control connections on arrival.
 pub(crate) fn loss(each: u32) -> String {
     format!(
         "
-table ip loss {{
+table inet loss {{
     chain prerouting {{
         type filter hook prerouting priority raw
         tcp sport 21 numgen inc mod {each} 0 counter drop

@@ -14,7 +14,8 @@ use crate::{
     firewall,
     host::Host,
     namespace::{Holder, hold_network, leave_machine, mount_kernel_views},
-    setup::{Lifetime, Offloads, Setup},
+    relay::{self, Relay},
+    setup::{Family, Inside, Lifetime, Offloads, Setup, Translation},
 };
 
 /// Directory that only the lab sees: its files, logs and sockets. A tmpfs of
@@ -26,12 +27,16 @@ pub const FILES: &str = "/run";
 pub struct Lab {
     /// What it was asked to be.
     pub setup: Setup,
-    /// The client, inside.
+    /// The client, inside unless the setup says otherwise.
     pub client: Host,
     /// The gateway, with `lan0` inside and `wan0` outside.
     pub gateway: Host,
-    /// The server, outside.
+    /// The server, outside unless the setup says otherwise.
     pub server: Host,
+    /// The relay between the inside host and the gateway.
+    pub inside_relay: Option<Relay>,
+    /// The relay between the gateway and the outside host.
+    pub outside_relay: Option<Relay>,
     /// The gateway's comes first: its end is the end of all.
     holders: Vec<Holder>,
 }
@@ -43,6 +48,9 @@ impl Lab {
         let home = fs::File::open("/proc/thread-self/ns/net")
             .context("own network namespace can not be opened")?;
         let home = Arc::new(OwnedFd::from(home));
+        let start = |impairment| Relay::start(impairment, setup.control_port);
+        let inside_relay = setup.inside_wire.map(start);
+        let outside_relay = setup.outside_wire.map(start);
         leave_machine(Path::new(FILES))?;
         let bound = setup.lifetime == Lifetime::Bound;
 
@@ -50,21 +58,35 @@ impl Lab {
         let gateway = hold_network(bound)?;
         let client = hold_network(bound)?;
         let server = hold_network(bound)?;
+        let wire = hold_network(bound)?;
         mount_kernel_views(&gateway.network)?;
-        let (client_pid, server_pid) = (client.inner_pid, server.inner_pid);
+        let pids = Pids {
+            client: client.inner_pid,
+            server: server.inner_pid,
+            wire: wire.inner_pid,
+        };
+        let wire_host = Host::new("wire", &wire, &home);
         let lab = Self {
             setup,
             client: Host::new("client", &client, &home),
             gateway: Host::new("gateway", &gateway, &home),
             server: Host::new("server", &server, &home),
-            holders: vec![gateway, client, server],
+            inside_relay,
+            outside_relay,
+            holders: vec![gateway, client, server, wire],
         };
         for directory in [lab.logs(), lab.client_files(), lab.server_files()] {
             fs::create_dir_all(&directory)
                 .with_context(|| format!("{} not made", directory.display()))?;
         }
-        lab.connect(client_pid, server_pid)?;
-        lab.set_offloads(setup.offloads)?;
+        lab.connect(&pids, &wire_host)?;
+        let relayed = lab.inside_relay.is_some() || lab.outside_relay.is_some();
+        // A relay takes packets as they are: none may wait to be finished by a device.
+        lab.set_offloads(if relayed {
+            Offloads::NONE
+        } else {
+            setup.offloads
+        })?;
         lab.route()?;
         Ok(lab)
     }
@@ -100,26 +122,77 @@ impl Lab {
         self.holders.drain(..).for_each(std::mem::forget);
     }
 
-    fn connect(&self, client_pid: u32, server_pid: u32) -> Result<()> {
-        let addresses = self.setup.addresses;
-        for (near, pid) in [("lan0", client_pid), ("wan0", server_pid)] {
-            self.gateway.must(&format!(
-                "ip link add {near} mtu 1500 type veth peer name eth0 mtu 1500 netns {pid}"
-            ))?;
+    /// The host behind the gateway.
+    pub fn inside(&self) -> &Host {
+        match self.setup.inside {
+            Inside::Client => &self.client,
+            Inside::Server => &self.server,
         }
-        let networks = [
-            addresses.client,
-            addresses.lan,
-            addresses.wan,
-            addresses.server,
+    }
+
+    /// The host in front of the gateway.
+    pub fn outside(&self) -> &Host {
+        match self.setup.inside {
+            Inside::Client => &self.server,
+            Inside::Server => &self.client,
+        }
+    }
+
+    fn connect(&self, pids: &Pids, wire: &Host) -> Result<()> {
+        let (inside, outside) = match self.setup.inside {
+            Inside::Client => (pids.client, pids.server),
+            Inside::Server => (pids.server, pids.client),
+        };
+        wire.enter(|| {
+            fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
+                .context("the wire takes part in IPv6")
+        })?;
+        let neighbours = [
+            ("lan0", inside, &self.inside_relay),
+            ("wan0", outside, &self.outside_relay),
         ];
-        for ((host, device), address) in self.devices().into_iter().zip(networks) {
+        for (near, pid, relay) in neighbours {
+            match relay {
+                None => pair(&self.gateway, near, "eth0", pid)?,
+                Some(relay) => {
+                    let ends = [format!("{near}-near"), format!("{near}-far")];
+                    pair(&self.gateway, near, &ends[0], pids.wire)?;
+                    pair(wire, &ends[1], "eth0", pid)?;
+                    for end in &ends {
+                        wire.must(&format!("ethtool -K {end} tx off tso off gso off gro off"))?;
+                        wire.must(&format!("ip link set {end} promisc on up"))?;
+                    }
+                    let [near, far] = &ends;
+                    relay.connect(wire.enter(|| Ok([relay::open(near)?, relay::open(far)?]))?)?;
+                }
+            }
+        }
+        let setup = &self.setup;
+        let addresses = [
+            setup.inside_address(),
+            setup.addresses.lan,
+            setup.addresses.wan,
+            setup.outside_address(),
+        ];
+        // Nobody else could have an address here: no need to ask around first.
+        let (length, extra) = match setup.family() {
+            Family::V4 => (24, ""),
+            Family::V6 => (64, "nodad"),
+        };
+        for ((host, device), address) in self.devices().into_iter().zip(addresses) {
             host.must("ip link set lo up")?;
-            host.must(&format!("ip address add {address}/24 dev {device}"))?;
+            host.must(&format!(
+                "ip address add {address}/{length} dev {device} {extra}"
+            ))?;
             host.must(&format!("ip link set {device} up"))?;
         }
-        self.client
-            .must(&format!("ip route add default via {}", addresses.lan))?;
+        let mut routes = vec![(self.inside(), setup.addresses.lan)];
+        if setup.translation == Translation::None {
+            routes.push((self.outside(), setup.addresses.wan));
+        }
+        for (host, gateway) in routes {
+            host.must(&format!("ip route add default via {gateway}"))?;
+        }
         Ok(())
     }
 
@@ -145,16 +218,20 @@ impl Lab {
 
     fn devices(&self) -> [(&Host, &'static str); 4] {
         [
-            (&self.client, "eth0"),
+            (self.inside(), "eth0"),
             (&self.gateway, "lan0"),
             (&self.gateway, "wan0"),
-            (&self.server, "eth0"),
+            (self.outside(), "eth0"),
         ]
     }
 
     fn route(&self) -> Result<()> {
         self.gateway.enter(|| {
-            fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("the gateway does not forward")
+            for path in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+                fs::write(format!("/proc/sys/net/{path}"), "1")
+                    .context("the gateway does not forward")?;
+            }
+            Ok(())
         })?;
         Self::filter(&self.gateway, &firewall::rules(&self.setup))
     }
@@ -170,6 +247,17 @@ impl Lab {
                     fs::write(&path, "4096 65536 65536").with_context(|| format!("{path} not set"))
                 })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Lets the ends' TCP tell of received islands, or not.
+    pub fn set_sack(&self, on: bool) -> Result<()> {
+        for host in [&self.client, &self.server] {
+            host.enter(|| {
+                fs::write("/proc/sys/net/ipv4/tcp_sack", if on { "1" } else { "0" })
+                    .context("tcp_sack not set")
+            })?;
         }
         Ok(())
     }
@@ -193,6 +281,21 @@ impl Lab {
         host.must(&format!("nft -f {}", file.display()))?;
         Ok(())
     }
+}
+
+/// Holders of namespaces, by their numbers inside the lab.
+struct Pids {
+    client: u32,
+    server: u32,
+    wire: u32,
+}
+
+/// A connection between `host` and the namespace of `pid`.
+fn pair(host: &Host, near: &str, far: &str, pid: u32) -> Result<()> {
+    host.must(&format!(
+        "ip link add {near} mtu 1500 type veth peer name {far} mtu 1500 netns {pid}"
+    ))?;
+    Ok(())
 }
 
 impl Drop for Lab {

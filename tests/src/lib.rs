@@ -8,6 +8,9 @@
 //!                          forward policy drop
 //! ```
 //!
+//! or with the server inside and the client outside, with IPv6, without
+//! translation, or with impaired wires: see [`setup`].
+//!
 //! Nothing of it can be reached from the machine, no packet leaves it, and it
 //! vanishes with the process that made it, however that ends: every process of
 //! a lab lives in the lab's own PID namespace, whose first process the kernel
@@ -17,14 +20,21 @@
 //! * [`scenario`]: how a test runs in a lab.
 //! * [`setup`], [`lab`], [`host`]: the network and what runs in it.
 //! * [`server`], [`client`], [`control`]: who speaks FTP.
+//! * [`relay`]: a wire that loses and delays.
+//! * [`counters`]: what the hosts' TCP had to repeat.
+//! * [`duet`]: both ends of a control connection by hand.
+//! * [`cases`]: what is tried that way, with ftp-helper and with the kernel's helper.
 //! * [`agent`]: ftp-helper itself.
 //! * [`announcement`], [`payload`], [`transfers`], [`check`]: what a transfer is judged by.
 
 pub mod agent;
 pub mod announcement;
+pub mod cases;
 pub mod check;
 pub mod client;
 pub mod control;
+pub mod counters;
+pub mod duet;
 mod firewall;
 pub mod host;
 pub mod lab;
@@ -33,6 +43,7 @@ pub mod packets;
 pub mod payload;
 pub mod process;
 mod python;
+pub mod relay;
 pub mod scenario;
 pub mod server;
 pub mod setup;

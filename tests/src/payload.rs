@@ -41,6 +41,13 @@ pub fn write(path: &Path, size: usize, seed: u64) -> Result<Digest> {
     Ok(Digest(hasher.finalize().into()))
 }
 
+/// `size` bytes in memory, different for every `seed`.
+pub fn bytes(size: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    Generator::new(seed).fill(&mut bytes);
+    bytes
+}
+
 /// The digest of a file.
 pub fn digest(path: &Path) -> Result<Digest> {
     let mut file = File::open(path).with_context(|| format!("{} not there", path.display()))?;

@@ -152,7 +152,7 @@ fn sessions_are_shown() {
 
         let log = running.log()?;
         for at in &received {
-            let outside = format!("{}:{}", at.address, at.port);
+            let outside = at.endpoint().expect("PORT names an address").to_string();
             assert!(log.contains(&outside), "no {outside} in the log:\n{log}");
         }
 

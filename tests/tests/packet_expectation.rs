@@ -261,22 +261,34 @@ fn before_the_servers_approval() {
     });
 }
 
-/// Conntrack has the connection already: then netfilter decides, not we.
+/// An active server always connects from port 20, and a client announces a port
+/// again: what conntrack remembers of the last time must not be in the way.
 #[test]
-fn a_connection_that_conntrack_knows() {
+fn a_connection_between_the_same_ends_as_before() {
     bench(|bench| {
         let flow = Flow::client_inside(1);
         bench.open(&flow)?;
-        bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
-        bench.forget();
-        bench.shell(
-            "conntrack -I -p tcp -t 60 --state ESTABLISHED -s 198.51.100.7 -d 203.0.113.1 \
-             --sport 20 --dport 50069 -r 203.0.113.1 -q 198.51.100.7 --reply-port-src 50069 \
-             --reply-port-dst 20",
-        )?;
-        bench.unchanged(&syn(&flow, "198.51.100.7:20", "203.0.113.1:50069"));
-        bench.counted(&[(Reason::ConntrackInsertFailed, 1)]);
-        assert_eq!(entries(bench, "203.0.113.1:50069")?.len(), 1);
+        let tuple = "-s 198.51.100.7 -d 203.0.113.1 --sport 20 --dport 50069";
+        let replies = [
+            // The translated connection of the last time, and one without.
+            "-r 10.0.0.2 -q 198.51.100.7 --reply-port-src 50069 --reply-port-dst 20",
+            "-r 203.0.113.1 -q 198.51.100.7 --reply-port-src 50069 --reply-port-dst 20",
+        ];
+        for reply in replies {
+            bench.open(&flow)?;
+            bench.shell("conntrack -F")?;
+            let insert = "conntrack -I -p tcp -t 100 --state TIME_WAIT -u SEEN_REPLY";
+            bench.shell(&format!("{insert} {tuple} {reply}"))?;
+            bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
+            bench.forget();
+            bench.unchanged(&syn(&flow, "198.51.100.7:20", "203.0.113.1:50069"));
+            bench.counted(&[(Reason::ExpectationMatched, 1)]);
+            tracked(
+                bench,
+                ("198.51.100.7:20", "203.0.113.1:50069"),
+                ("10.0.0.2:50069", "198.51.100.7:20"),
+            )?;
+        }
         Ok(())
     });
 }

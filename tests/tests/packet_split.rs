@@ -123,6 +123,8 @@ impl Line {
             bench.becomes(&segment, &expected);
             self.acknowledged(bench, flow, self.start, to);
         } else {
+            // The peer has everything before the numbers.
+            self.acknowledged(bench, flow, self.start, from);
             let answer = flow.peer_acknowledges(number(self.start));
             bench.answered(&segment, &answer);
             bench.becomes(&answer, &flow.peer_acknowledges(number(to)));
@@ -739,6 +741,44 @@ fn our_own_acknowledgment() {
             },
         );
     }
+}
+
+/// What was passed on may still get lost behind the gateway: nobody may tell its
+/// sender that it arrived.
+#[test]
+fn no_acknowledgment_of_what_the_peer_may_not_have() {
+    bench_with(Flow::client_inside, |bench, flow| {
+        for acknowledged in 0..PORT.start {
+            begin(bench, flow);
+            PORT.send(bench, flow, 0..PORT.start);
+            PORT.acknowledged(bench, flow, acknowledged, acknowledged);
+            let piece = PORT.segment(flow, 5..10);
+            bench.dropped(&piece);
+            bench.counted(&[(Reason::LineHeld, 1)]);
+            // Of what was never sent, nobody can have anything.
+            bench.run(
+                piece.direction.reverse(),
+                &flow.peer_acknowledges(1000).bytes(),
+            )?;
+            bench.dropped(&piece);
+            // The rest can not wait for that.
+            let rest = PORT.segment(flow, 10..23);
+            let expected = flow.egress(5, &PORT.wire()[5..]);
+            bench.becomes(&rest, &expected);
+            bench.becomes(&PORT.segment(flow, 0..5), &PORT.segment(flow, 0..5));
+            bench.becomes(&rest, &expected);
+        }
+        // As soon as it has that, its own acknowledgment covers what is held.
+        begin(bench, flow);
+        PORT.send(bench, flow, 0..PORT.start);
+        bench.dropped(&PORT.segment(flow, 5..10));
+        PORT.acknowledged(bench, flow, 5, 10);
+        let answer = flow.peer_acknowledges(5);
+        bench.answered(&PORT.segment(flow, 5..10), &answer);
+        bench.answered(&PORT.segment(flow, 10..12), &answer);
+        PORT.acknowledged(bench, flow, 5, 12);
+        Ok(())
+    });
 }
 
 /// Without anything to replace, nothing is held.

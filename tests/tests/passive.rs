@@ -9,7 +9,6 @@ use ftp_helper_tests::{
     transfers::Transfers,
 };
 
-/// curl asks with `EPSV`, lftp and ftplib with `PASV`.
 #[test]
 fn every_client_with_every_server() {
     helped_scenario(Setup::default(), |lab, _, _| {
@@ -22,7 +21,11 @@ fn every_client_with_every_server() {
                     transfers.download(lab, &server, size)?;
                     transfers.upload(lab, &server, size)?;
                 }
-                exchange(lab, &server, client, Mode::Passive, &transfers)?;
+                for mode in [Mode::Passive, Mode::ExtendedPassive] {
+                    if client.knows(mode) {
+                        exchange(lab, &server, client, mode, &transfers)?;
+                    }
+                }
             }
         }
         Ok(())

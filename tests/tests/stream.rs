@@ -27,7 +27,7 @@ fn several_lines_in_one_segment() {
             for _ in 0..3 {
                 control.reply()?.expect_code(200)?;
             }
-            let received = server.announcements()?.pop().map(|at| at.address);
+            let received = server.announcements()?.pop().and_then(|at| at.address);
             assert_eq!(received, Some(lab.setup.addresses.wan));
             let data = control.ask(&listener, &remote)?;
             let bytes = control.receive(data)?;
@@ -54,7 +54,7 @@ fn one_line_in_two_segments() {
             sleep(PAUSE);
             control.send_bytes(second.as_bytes())?;
             control.reply()?.expect_code(200)?;
-            let received = server.announcements()?.pop().map(|at| at.address);
+            let received = server.announcements()?.pop().and_then(|at| at.address);
             assert_eq!(received, Some(lab.setup.addresses.wan), "cut at {cut}");
             let data = control.ask(&listener, &remote)?;
             let bytes = control.receive(data)?;
@@ -78,7 +78,7 @@ fn every_byte_in_a_segment_of_its_own() {
                 sleep(Duration::from_millis(2));
             }
             control.reply()?.expect_code(200)?;
-            let received = server.announcements()?.pop().map(|at| at.address);
+            let received = server.announcements()?.pop().and_then(|at| at.address);
             assert_eq!(received, Some(lab.setup.addresses.wan));
             let data = control.ask(&listener, &remote)?;
             let bytes = control.receive(data)?;

@@ -94,6 +94,9 @@ fn clippy_bpf(toolchain: &Toolchain) -> Result<Outcome> {
             format!("--cfg=bpf_target_arch=\"{arch}\""),
         )
         .args(["clippy", "--package", "ftp-helper-ebpf", "--release"])
+        // Where the build script builds them; the macros need no second build.
+        .arg("--target-dir")
+        .arg(workspace::target_dir()?.join("bpf/ftp-helper-ebpf"))
         .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
         .args(["--", "-D", "warnings"]);
     if toolchain.version.is_stable() {
@@ -129,10 +132,7 @@ fn root_tests(filter: Option<&str>) -> Result<Outcome> {
     }
     process::run(workspace::cargo().args(["build", "--package", "ftp-helper"]))?;
     cargo
-        .env(
-            "FTP_HELPER_AGENT",
-            workspace::artifact(false, "ftp-helper")?,
-        )
+        .env("FTP_HELPER_BIN", workspace::artifact(false, "ftp-helper")?)
         .args(["test", "--package", ROOT_TESTS])
         .args(filter)
         .args(["--", "--test-threads", ROOT_TEST_THREADS]);

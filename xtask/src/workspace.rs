@@ -40,7 +40,8 @@ pub(crate) fn scratch() -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn target_dir() -> Result<PathBuf> {
+/// Where cargo builds, see [`artifact`].
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let program = env::current_exe().context("can not tell where xtask itself is")?;
     program
         .ancestors()

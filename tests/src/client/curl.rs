@@ -1,15 +1,18 @@
 //! curl; several URLs in one call share a control connection.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::process::Command;
 
-use super::{Mode, Step, marked};
-use crate::{host::Host, process::Output};
+use super::{Call, Mode, Step, marked};
+use crate::process::Output;
 
-pub(super) fn command(host: &Host, server: Ipv4Addr, mode: Mode, steps: &[Step]) -> Command {
-    let mut command = host.command("curl");
+pub(super) fn command(call: &Call<'_>) -> Command {
+    let (server, patience) = (call.server, call.patience.to_string());
+    // curl has no limit for a step in which nothing moves.
+    let whole = (call.patience * 5).to_string();
+    let mut command = call.host.command("curl");
     // The first error ends the run and is the exit code.
     command.arg("--fail-early");
-    for (index, step) in steps.iter().enumerate() {
+    for (index, step) in call.steps.iter().enumerate() {
         if index > 0 {
             command.arg("--next");
         }
@@ -17,14 +20,17 @@ pub(super) fn command(host: &Host, server: Ipv4Addr, mode: Mode, steps: &[Step])
             "-q",
             "-v",
             "-sS",
+            "-g",
             "--connect-timeout",
-            "20",
+            &patience,
             "--max-time",
-            "100",
+            &whole,
         ]);
-        match mode {
+        match call.mode {
             Mode::Active => command.args(["--ftp-port", "-", "--disable-eprt"]),
-            Mode::Passive => command.arg("--ftp-pasv"),
+            Mode::ExtendedActive => command.args(["--ftp-port", "-", "--eprt"]),
+            Mode::Passive => command.args(["--ftp-pasv", "--disable-epsv"]),
+            Mode::ExtendedPassive => command.args(["--ftp-pasv", "--epsv"]),
         };
         match step {
             Step::List { remote, local } => {

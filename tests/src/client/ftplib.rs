@@ -1,30 +1,28 @@
 //! Python's ftplib, driven by a script of ours.
 
-use std::{fs, net::Ipv4Addr, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::Result;
 
-use super::{Mode, Step, marked};
-use crate::{host::Host, lab::FILES, process::Output, python::interpreter};
+use super::{Call, Mode, Step, marked};
+use crate::{lab::FILES, process::Output, python::interpreter};
 
 const SCRIPT: &str = include_str!("../../clients/ftplib_client.py");
 
-pub(super) fn command(
-    host: &Host,
-    server: Ipv4Addr,
-    mode: Mode,
-    steps: &[Step],
-) -> Result<Command> {
+pub(super) fn command(call: &Call<'_>) -> Result<Command> {
+    let Call { host, server, .. } = *call;
     let script = Path::new(FILES).join("ftplib_client.py");
     fs::write(&script, SCRIPT)?;
     let mut command = host.command(interpreter(host, "ftplib")?);
     command.arg(script);
-    command.arg(match mode {
-        Mode::Active => "active",
-        Mode::Passive => "passive",
+    command.arg(match call.mode {
+        Mode::Active | Mode::ExtendedActive => "active",
+        Mode::Passive | Mode::ExtendedPassive => "passive",
     });
-    command.arg(server.to_string());
-    for step in steps {
+    command.arg(server.ip().to_string());
+    command.arg(server.port().to_string());
+    command.arg(call.patience.to_string());
+    for step in call.steps {
         match step {
             Step::List { remote, local } => command.args(["list", remote]).arg(local),
             Step::Download { remote, local } => command.args(["download", remote]).arg(local),

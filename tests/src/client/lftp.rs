@@ -1,29 +1,37 @@
 //! lftp, driven by a script on its command line.
 
-use std::{fmt::Write as _, net::Ipv4Addr, process::Command};
+use std::{fmt::Write as _, process::Command};
 
-use super::{Mode, Step, marked};
-use crate::{host::Host, process::Output};
+use super::{Call, Mode, Step, marked};
+use crate::process::Output;
 
-pub(super) fn command(host: &Host, server: Ipv4Addr, mode: Mode, steps: &[Step]) -> Command {
-    let mut command = host.command("lftp");
-    command.args(["--norc", "-c", &script(server, mode, steps)]);
+pub(super) fn command(call: &Call<'_>) -> Command {
+    let mut command = call.host.command("lftp");
+    command.args(["--norc", "-c", &script(call)]);
     command
 }
 
-fn script(server: Ipv4Addr, mode: Mode, steps: &[Step]) -> String {
+fn script(call: &Call<'_>) -> String {
+    let Call {
+        server,
+        mode,
+        steps,
+        patience,
+        ..
+    } = *call;
     let passive = match mode {
-        Mode::Active => "off",
-        Mode::Passive => "on",
+        Mode::Active | Mode::ExtendedActive => "off",
+        Mode::Passive | Mode::ExtendedPassive => "on",
     };
+    let extended = if mode.is_extended() { "yes" } else { "no" };
     // No second try and no other mode by itself: a failure has to show.
     let mut script = format!(
         "set cmd:fail-exit yes; \
          set ftp:passive-mode {passive}; set ftp:auto-passive-mode no; \
-         set ftp:prefer-epsv no; set ftp:ssl-allow no; \
-         set net:timeout 20; set net:max-retries 1; set net:reconnect-interval-base 1; \
+         set ftp:prefer-epsv {extended}; set ftp:ssl-allow no; \
+         set net:timeout {patience}; set net:max-retries 1; set net:reconnect-interval-base 1; \
          set xfer:clobber yes; set xfer:log no; \
-         debug 5; open -u anonymous,lab@example.net {server}"
+         debug 5; open -u anonymous,lab@example.net ftp://{server}"
     );
     for step in steps {
         // Writing to a `String` can not fail.

@@ -4,7 +4,7 @@ mod curl;
 mod ftplib;
 mod lftp;
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 
@@ -16,6 +16,9 @@ use crate::{
 
 /// Longest time for one control connection with all its transfers.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Longest wait of a client for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which FTP client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,10 +34,34 @@ pub enum ClientKind {
 /// Which end makes the data connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
-    /// The server, to where the client's `PORT` says.
+    /// The server, to where the client's `PORT` says; `EPRT` with IPv6.
     Active,
-    /// The client, to where the server's answer says.
+    /// The client, to where the answer to its `PASV` says; `EPSV` with IPv6.
     Passive,
+    /// The server, to where the client's `EPRT` says.
+    ExtendedActive,
+    /// The client, to where the answer to its `EPSV` says.
+    ExtendedPassive,
+}
+
+impl Mode {
+    /// Every one.
+    pub const ALL: [Self; 4] = [
+        Self::Active,
+        Self::Passive,
+        Self::ExtendedActive,
+        Self::ExtendedPassive,
+    ];
+
+    /// Whether the client announces.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Active | Self::ExtendedActive)
+    }
+
+    /// Whether `EPRT` or `EPSV` is demanded.
+    pub fn is_extended(self) -> bool {
+        matches!(self, Self::ExtendedActive | Self::ExtendedPassive)
+    }
 }
 
 /// One transfer. Local paths are on the lab's file system, remote ones as
@@ -103,16 +130,48 @@ impl ClientKind {
         }
     }
 
+    /// Whether it can be told to use `mode` where the family leaves a choice.
+    pub fn knows(self, mode: Mode) -> bool {
+        match self {
+            Self::Curl => true,
+            Self::Lftp => mode != Mode::ExtendedActive,
+            Self::Ftplib => !mode.is_extended(),
+        }
+    }
+
     /// Does `steps` one after the other over one control connection; ends with
     /// the first that fails.
     pub fn run(
         self,
         host: &Host,
-        server: Ipv4Addr,
+        server: SocketAddr,
         mode: Mode,
         steps: &[Step],
     ) -> Result<Transcript> {
-        let mut command = self.command(host, server, mode, steps)?;
+        self.run_for(host, server, mode, steps, PATIENCE)
+    }
+
+    /// [`run`](Self::run) that waits no longer than `patience` for anything.
+    pub fn run_for(
+        self,
+        host: &Host,
+        server: SocketAddr,
+        mode: Mode,
+        steps: &[Step],
+        patience: Duration,
+    ) -> Result<Transcript> {
+        let call = Call {
+            host,
+            server,
+            mode,
+            steps,
+            patience: patience.as_secs(),
+        };
+        let mut command = match self {
+            Self::Curl => curl::command(&call),
+            Self::Lftp => lftp::command(&call),
+            Self::Ftplib => ftplib::command(&call)?,
+        };
         let output = run(&mut command, LIMIT)?;
         let (sent, received) = match self {
             Self::Curl => curl::dialogue(&output),
@@ -125,15 +184,16 @@ impl ClientKind {
             received,
         })
     }
+}
 
-    /// The command that [`run`](Self::run) runs.
-    fn command(self, host: &Host, server: Ipv4Addr, mode: Mode, steps: &[Step]) -> Result<Command> {
-        match self {
-            Self::Curl => Ok(curl::command(host, server, mode, steps)),
-            Self::Lftp => Ok(lftp::command(host, server, mode, steps)),
-            Self::Ftplib => ftplib::command(host, server, mode, steps),
-        }
-    }
+/// What a client shall do.
+struct Call<'a> {
+    host: &'a Host,
+    server: SocketAddr,
+    mode: Mode,
+    steps: &'a [Step],
+    /// Seconds.
+    patience: u64,
 }
 
 /// The lines that stand between `prefix` and `suffix`.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap, env, net::SocketAddr, panic::resume_unwind, process::Command, thread,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ftp_helper::{
     datapath::{Context, Datapath, Outcome},
     ports::PortSet,
@@ -38,6 +38,34 @@ const CONTROL_PORT: u16 = 21;
 const NEXT: u32 = u32::MAX;
 const DROP: u32 = 2;
 const REDIRECT: u32 = 7;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It goes on.
+    Next,
+    /// It goes no further.
+    Drop,
+    /// It goes back to where it came from.
+    Redirect,
+}
+
+/// Says what the program returned.
+pub trait Fated {
+    /// An error for anything that the programs never return.
+    fn fate(&self) -> Result<Fate>;
+}
+
+impl Fated for Outcome {
+    fn fate(&self) -> Result<Fate> {
+        match self.verdict {
+            NEXT => Ok(Fate::Next),
+            DROP => Ok(Fate::Drop),
+            REDIRECT => Ok(Fate::Redirect),
+            other => bail!("the program returned {other}"),
+        }
+    }
+}
 
 /// The programs, loaded and set up for one interface, and a private network
 /// namespace around the thread.
@@ -119,13 +147,16 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Puts the flow's session in the table, in place of what was there, and
-    /// forgets expectations and counters.
+    /// Puts the flow's session in the table, and forgets everything else.
     pub fn open(&mut self, flow: &Flow) -> Result<()> {
-        self.set_session(flow, &flow.session())?;
-        for (key, _) in self.datapath.maps.expectations.entries()? {
-            self.datapath.maps.expectations.remove(&key)?;
-        }
+        self.clear()?;
+        self.set_session(flow, &flow.session())
+    }
+
+    /// Forgets all sessions, expectations and conntrack entries, and what was
+    /// counted and reported.
+    pub fn clear(&mut self) -> Result<()> {
+        pool::wipe(&mut self.datapath)?;
         self.forget();
         Ok(())
     }
@@ -299,6 +330,12 @@ impl Bench {
             .collect();
         self.counters = now;
         assert_eq!(difference, expected, "what was counted, and what should be");
+    }
+
+    /// How often this was counted since everything was forgotten.
+    pub fn count(&self, reason: Reason) -> Result<u64> {
+        let before = self.counters.get(reason.word()).unwrap_or(&0);
+        Ok(self.datapath.maps.counters.get(reason)? - before)
     }
 
     fn read_counters(&self) -> Result<BTreeMap<&'static str, u64>> {

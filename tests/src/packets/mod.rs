@@ -8,9 +8,11 @@
 //! * [`flow`]: the control connection that the packets belong to.
 //! * [`segment`]: a TCP segment, in the words that tests need.
 //! * [`decode`]: packets in a form that people can compare.
+//! * [`stream`]: both ends of a control connection on a bad network.
 
 pub mod bench;
 pub mod decode;
 pub mod flow;
 mod pool;
 pub mod segment;
+pub mod stream;

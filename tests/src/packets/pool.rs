@@ -28,7 +28,8 @@ pub(super) fn give_back(datapath: Datapath) {
         .push(datapath);
 }
 
-fn wipe(datapath: &mut Datapath) -> Result<()> {
+/// Empties the tables.
+pub(super) fn wipe(datapath: &mut Datapath) -> Result<()> {
     let maps = &mut datapath.maps;
     for (key, _) in maps.sessions.entries()? {
         maps.sessions.remove(&key)?;
@@ -38,6 +39,9 @@ fn wipe(datapath: &mut Datapath) -> Result<()> {
     }
     for (key, _) in maps.expectations.entries()? {
         maps.expectations.remove(&key)?;
+    }
+    for (key, _) in maps.clients.entries()? {
+        maps.clients.remove(&key)?;
     }
     Ok(())
 }

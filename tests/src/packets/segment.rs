@@ -1,10 +1,10 @@
 //! A TCP segment.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    EtherType, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, TcpOptionElement,
-    TcpOptions,
+    EtherType, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, NetHeaders, PacketHeaders, TcpHeader,
+    TcpOptionElement, TcpOptions, TransportHeader,
 };
 use ftp_helper_common::session::Direction;
 
@@ -100,6 +100,47 @@ impl Segment {
         self.flags |= flags::URG;
         self.urgent = urgent;
         self
+    }
+
+    /// Reads a packet with TCP in plain IP. `None` for every other one, and for
+    /// one with a checksum or a length that is wrong.
+    pub fn read(direction: Direction, packet: &[u8]) -> Option<Self> {
+        let headers = PacketHeaders::from_ethernet_slice(packet).ok()?;
+        let (source, destination, ip_options): (IpAddr, IpAddr, _) = match headers.net? {
+            NetHeaders::Ipv4(header, _) => {
+                let ends = (header.source.into(), header.destination.into());
+                (ends.0, ends.1, header.options.to_vec())
+            }
+            NetHeaders::Ipv6(header, _) => {
+                (header.source.into(), header.destination.into(), Vec::new())
+            }
+            NetHeaders::Arp(_) => return None,
+        };
+        let Some(TransportHeader::Tcp(tcp)) = headers.transport else {
+            return None;
+        };
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let segment = Self {
+            direction,
+            source: SocketAddr::new(source, tcp.source_port),
+            destination: SocketAddr::new(destination, tcp.destination_port),
+            sequence: tcp.sequence_number,
+            acknowledgment: tcp.acknowledgment_number,
+            flags: flag(tcp.fin, flags::FIN)
+                | flag(tcp.syn, flags::SYN)
+                | flag(tcp.rst, flags::RST)
+                | flag(tcp.psh, flags::PSH)
+                | flag(tcp.ack, flags::ACK)
+                | flag(tcp.urg, flags::URG),
+            window: tcp.window_size,
+            urgent: tcp.urgent_pointer,
+            options: tcp.options.to_vec(),
+            ip_options,
+            tags: 0,
+            extensions: Vec::new(),
+            payload: headers.payload.slice().to_vec(),
+        };
+        (segment.bytes() == packet).then_some(segment)
     }
 
     /// The packet as it lies on an Ethernet, with all checksums.
@@ -204,4 +245,31 @@ pub fn link(direction: Direction, is_v4: bool, tags: usize) -> Vec<u8> {
     }
     bytes.extend(ether_type.0.to_be_bytes());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packets::flow::Flow;
+
+    #[test]
+    fn a_segment_is_read_as_it_was_written() {
+        for flow in [Flow::client_inside(1), Flow::server_inside_v6(u32::MAX)] {
+            for segment in [
+                flow.egress(5, "PORT 1,2,3,4,5,6\r\n"),
+                flow.ingress(0, "x").urgent(1),
+                flow.peer_acknowledges(7).flags(flags::FIN | flags::ACK),
+            ] {
+                let packet = segment.bytes();
+                let read = Segment::read(segment.direction, &packet);
+                assert_eq!(read.as_ref(), Some(&segment));
+                // Not with any wrong byte in the headers or the payload.
+                for index in 14..packet.len() {
+                    let mut wrong = packet.clone();
+                    wrong[index] ^= 1;
+                    assert_eq!(Segment::read(segment.direction, &wrong), None, "{index}");
+                }
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod vsftpd;
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddrV4, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -17,6 +17,7 @@ use crate::{
     announcement::{Announcement, announcements},
     lab::Lab,
     process::Daemon,
+    setup::Family,
     wait::wait_for,
 };
 
@@ -61,24 +62,25 @@ impl ServerKind {
 pub struct Server {
     /// Which one it is.
     pub kind: ServerKind,
-    /// Its address.
-    pub address: Ipv4Addr,
+    endpoint: SocketAddr,
     root: PathBuf,
     command_log: PathBuf,
+    reply_log: PathBuf,
     daemon: Daemon,
 }
 
 impl Server {
-    /// Starts a server on the lab's outside host; anonymous users may fetch
+    /// Starts a server on the lab's server host; anonymous users may fetch
     /// from [`DOWNLOADS`] and store into [`UPLOADS`].
     pub fn start(lab: &Lab, kind: ServerKind) -> Result<Self> {
         let root = lab.server_files();
         make_directories(&root)?;
         let command_log = lab.logs().join(format!("{}-commands.log", kind.name()));
+        let reply_log = lab.logs().join(format!("{}-replies.log", kind.name()));
         let log = lab.logs().join(format!("{}.log", kind.name()));
         let mut command = match kind {
             ServerKind::Vsftpd => vsftpd::command(lab, &root, &command_log)?,
-            ServerKind::Pyftpdlib => pyftpdlib::command(lab, &root, &command_log)?,
+            ServerKind::Pyftpdlib => pyftpdlib::command(lab, &root, &command_log, &reply_log)?,
         };
         let mut daemon = Daemon::start(&mut command, &log)?;
         wait_for(
@@ -88,22 +90,28 @@ impl Server {
                 if let Some(status) = daemon.ended()? {
                     bail!("{} ended with {status}:\n{}", kind.name(), daemon.log()?);
                 }
+                let local: IpAddr = match lab.setup.family() {
+                    Family::V4 => Ipv4Addr::LOCALHOST.into(),
+                    Family::V6 => Ipv6Addr::LOCALHOST.into(),
+                };
+                let port = lab.setup.control_port.served;
                 lab.server
-                    .enter(|| Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, 21)).ok()))
+                    .enter(|| Ok(TcpStream::connect((local, port)).ok()))
             },
         )?;
         Ok(Self {
             kind,
-            address: lab.setup.addresses.server,
+            endpoint: lab.setup.dialled(),
             root,
             command_log,
+            reply_log,
             daemon,
         })
     }
 
     /// Where clients connect to.
-    pub fn endpoint(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.address, 21)
+    pub fn endpoint(&self) -> SocketAddr {
+        self.endpoint
     }
 
     /// The path, on the lab's file system, of a file that clients call `remote`.
@@ -113,7 +121,7 @@ impl Server {
 
     /// Every command that it has received, as it came.
     pub fn commands(&self) -> Result<Vec<String>> {
-        let log = self.log()?;
+        let log = text(&self.command_log)?;
         Ok(match self.kind {
             ServerKind::Vsftpd => vsftpd::commands(&log),
             ServerKind::Pyftpdlib => log.lines().map(str::to_owned).collect(),
@@ -125,27 +133,26 @@ impl Server {
         announcements(&self.commands()?)
     }
 
-    /// Every reply that it has sent; only vsftpd writes them down.
+    /// Every line of the replies that it has sent.
     pub fn replies(&self) -> Result<Vec<String>> {
-        match self.kind {
-            ServerKind::Vsftpd => Ok(vsftpd::replies(&self.log()?)),
-            ServerKind::Pyftpdlib => bail!("pyftpdlib's replies are not recorded"),
-        }
+        Ok(match self.kind {
+            ServerKind::Vsftpd => vsftpd::replies(&text(&self.command_log)?),
+            ServerKind::Pyftpdlib => text(&self.reply_log)?.lines().map(str::to_owned).collect(),
+        })
     }
 
     /// Lets it live as long as the lab.
     pub fn leave(self) {
         self.daemon.leave();
     }
+}
 
-    fn log(&self) -> Result<String> {
-        match fs::read(&self.command_log) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => {
-                Err(error).with_context(|| format!("{} not readable", self.command_log.display()))
-            }
-        }
+/// What a log holds; nothing while it does not exist.
+fn text(path: &Path) -> Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error).with_context(|| format!("{} not readable", path.display())),
     }
 }
 

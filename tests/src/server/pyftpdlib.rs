@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     lab::{FILES, Lab},
     python::interpreter,
+    setup::Family,
 };
 
 const SCRIPT: &str = include_str!("../../servers/pyftpdlib_server.py");
@@ -15,11 +16,23 @@ pub(super) fn is_installed(lab: &Lab) -> bool {
     interpreter(&lab.server, "pyftpdlib").is_ok()
 }
 
-pub(super) fn command(lab: &Lab, root: &Path, command_log: &Path) -> Result<Command> {
+pub(super) fn command(
+    lab: &Lab,
+    root: &Path,
+    command_log: &Path,
+    reply_log: &Path,
+) -> Result<Command> {
     let python = interpreter(&lab.server, "pyftpdlib")?;
     let script = Path::new(FILES).join("pyftpdlib_server.py");
     fs::write(&script, SCRIPT)?;
     let mut command = lab.server.command(python);
-    command.arg(script).arg(root).arg(command_log);
+    let port = lab.setup.control_port.served.to_string();
+    // Every IPv4 address, or every IPv6 address.
+    let address = match lab.setup.family() {
+        Family::V4 => "0.0.0.0",
+        Family::V6 => "::",
+    };
+    command.arg(script).args([address, &port]).arg(root);
+    command.arg(command_log).arg(reply_log);
     Ok(command)
 }

@@ -4,7 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use crate::lab::{FILES, Lab};
+use crate::{
+    lab::{FILES, Lab},
+    setup::Family,
+};
 
 /// Where distributions put it; `/usr/sbin` is not in everybody's path.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/vsftpd", "/usr/bin/vsftpd"];
@@ -22,20 +25,21 @@ pub(super) fn command(lab: &Lab, root: &Path, command_log: &Path) -> Result<Comm
     let empty = Path::new(FILES).join("empty");
     fs::create_dir_all(&empty)?;
     let configuration = Path::new(FILES).join("vsftpd.conf");
-    fs::write(&configuration, settings(root, &empty, command_log))
+    fs::write(&configuration, settings(lab, root, &empty, command_log))
         .with_context(|| format!("{} not written", configuration.display()))?;
     let mut command = lab.server.command(program);
     command.arg(configuration);
     Ok(command)
 }
 
-fn settings(root: &Path, empty: &Path, command_log: &Path) -> String {
+fn settings(lab: &Lab, root: &Path, empty: &Path, command_log: &Path) -> String {
     // seccomp_sandbox: the filter of 3.0.3 kills sessions with newer C
     // libraries. isolate*: a session's own namespaces cost more time than a
     // small transfer and change nothing on the wire.
     format!(
-        "listen=YES
-listen_ipv6=NO
+        "listen={}
+listen_ipv6={}
+listen_port={}
 background=NO
 anonymous_enable=YES
 local_enable=NO
@@ -56,10 +60,17 @@ seccomp_sandbox=NO
 isolate=NO
 isolate_network=NO
 ",
+        yes(lab.setup.family() == Family::V4),
+        yes(lab.setup.family() == Family::V6),
+        lab.setup.control_port.served,
         root.display(),
         empty.display(),
         command_log.display()
     )
+}
+
+fn yes(on: bool) -> &'static str {
+    if on { "YES" } else { "NO" }
 }
 
 /// The commands in a log made with `log_ftp_protocol`.

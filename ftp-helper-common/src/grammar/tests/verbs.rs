@@ -2,7 +2,7 @@
 //! commands in front of them.
 
 use super::harness::check;
-use crate::grammar::Role;
+use crate::grammar::{Kind, Role};
 
 #[test]
 fn each_verb_has_its_kind_in_any_case() {
@@ -156,4 +156,16 @@ fn a_line_may_end_inside_a_telnet_command() {
             "{line:?}"
         );
     }
+}
+
+#[test]
+fn each_kind_has_its_word() {
+    let words: std::vec::Vec<_> = (0..=14).map(|number| Kind(number).word()).collect();
+    assert_eq!(
+        words,
+        [
+            "other", "PORT", "EPRT", "227", "229", "PASV", "EPSV", "EPSV ALL", "LPRT", "AUTH",
+            "CCC", "REIN", "reply", "login", "other",
+        ]
+    );
 }

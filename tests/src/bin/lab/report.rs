@@ -107,7 +107,7 @@ fn verdict(good: bool) -> &'static str {
 pub(crate) fn how_to_enter(lab: &Lab, agent: &Agent, server: &Server) {
     let enter = |host: &Host| format!("nsenter -t {} -n -m -p", host.holder());
     let agent = agent.program().display();
-    let address = server.address;
+    let address = server.endpoint().ip();
     println!("\nThe lab is up. A shell on each host:");
     for host in lab.hosts() {
         println!("    {:WIDTH$} {}", host.name(), enter(host));

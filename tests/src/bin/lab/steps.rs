@@ -50,8 +50,12 @@ impl Demonstration<'_> {
             remote: DOWNLOADS.to_owned(),
             local,
         };
-        let transcript =
-            CLIENT.run(&self.lab.client, self.server.address, Mode::Active, &[step])?;
+        let transcript = CLIENT.run(
+            &self.lab.client,
+            self.server.endpoint(),
+            Mode::Active,
+            &[step],
+        )?;
         let sent = transcript.announcements()?;
         let received = self.server.announcements()?;
         ensure!(
@@ -123,10 +127,8 @@ impl Demonstration<'_> {
 
         let table = self.agent.table(&["expect", "list"])?;
         command("ftp-helper expect list", &table);
-        let inside = format!(
-            "{}:{}",
-            listener.announcement.address, listener.announcement.port
-        );
+        let inside = listener.announcement.endpoint();
+        let inside = inside.context("PORT names an address")?.to_string();
         ensure!(table.contains(&inside), "the list has no {inside}");
 
         let data = control.ask(&listener, &remote)?;

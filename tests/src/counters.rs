@@ -1,0 +1,61 @@
+//! What a host's TCP had to repeat.
+
+use anyhow::{Context as _, Result};
+
+use crate::host::Host;
+
+/// Counters of all TCP connections of a host.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TcpCounters {
+    /// Segments that were sent again, for whatever reason.
+    pub repeated: u64,
+    /// Retransmission time-outs.
+    pub timeouts: u64,
+}
+
+impl TcpCounters {
+    /// The counters of `host` as they are.
+    pub fn of(host: &Host) -> Result<Self> {
+        let text = host.must("cat /proc/net/snmp /proc/net/netstat")?;
+        Ok(Self {
+            repeated: counter(&text, "Tcp:", "RetransSegs")?,
+            timeouts: counter(&text, "TcpExt:", "TCPTimeouts")?,
+        })
+    }
+
+    /// What has been added since `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            repeated: self.repeated - earlier.repeated,
+            timeouts: self.timeouts - earlier.timeouts,
+        }
+    }
+}
+
+/// Two lines belong together: the first has the names, the second the numbers.
+fn counter(text: &str, group: &str, name: &str) -> Result<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
+    let (names, numbers) = (lines.next(), lines.next());
+    let (names, numbers) = names
+        .zip(numbers)
+        .with_context(|| format!("no {group} in\n{text}"))?;
+    names
+        .split_whitespace()
+        .zip(numbers.split_whitespace())
+        .find(|(word, _)| *word == name)
+        .and_then(|(_, number)| number.parse().ok())
+        .with_context(|| format!("no {group} {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_name() {
+        let text = "Tcp: A RetransSegs B\nTcp: 1 22 3\nTcpExt: X TCPTimeouts\nTcpExt: 4 5\n";
+        assert_eq!(counter(text, "Tcp:", "RetransSegs").unwrap(), 22);
+        assert_eq!(counter(text, "TcpExt:", "TCPTimeouts").unwrap(), 5);
+        assert!(counter(text, "TcpExt:", "Other").is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! Wires that lose, repeat, delay and cut what goes over them.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ftp_helper_tests::{
+    cases,
+    check::exchange,
+    client::{ClientKind, Mode},
+    lab::Lab,
+    scenario::helped_scenario,
+    server::{Server, ServerKind},
+    setup::{Family, Impairment, Inside, Setup, Translation},
+    transfers::Transfers,
+};
+
+/// For a reply that has been lost a few times.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same on both sides of the gateway, with other packets hit.
+fn impaired(setup: Setup, impairment: Impairment) -> Setup {
+    Setup {
+        inside_wire: Some(impairment),
+        outside_wire: Some(Impairment {
+            seed: impairment.seed + 100,
+            ..impairment
+        }),
+        ..setup
+    }
+}
+
+/// The modes in which the inside host announces.
+fn mode(setup: &Setup) -> Mode {
+    match setup.inside {
+        Inside::Client => Mode::Active,
+        Inside::Server => Mode::Passive,
+    }
+}
+
+/// Transfers of real programs in the mode that needs help, with and without SACK.
+fn transfers_work(setup: Setup) {
+    helped_scenario(setup, |lab, agent, _| {
+        let server = Server::start(lab, ServerKind::Vsftpd)?;
+        let mut done = 0;
+        for sack in [true, false] {
+            lab.set_sack(sack)?;
+            let mut transfers = Transfers::new();
+            transfers.download(lab, &server, 50_000)?;
+            transfers.upload(lab, &server, 50_000)?;
+            exchange(lab, &server, ClientKind::Ftplib, mode(&setup), &transfers)
+                .with_context(|| format!("{}, SACK {sack}", setup.name()))?;
+            done += transfers.len() as u64;
+        }
+        assert_eq!(agent.count("expectation_created")?, done);
+        assert_eq!(agent.count("overlap_mismatch")?, 0);
+        was_impaired(lab);
+        Ok(())
+    });
+}
+
+fn was_impaired(lab: &Lab) {
+    for relay in [&lab.inside_relay, &lab.outside_relay] {
+        let relay = relay.as_ref().expect("both wires have one");
+        assert!(relay.work() > 0, "{:?}", relay.counts);
+    }
+}
+
+fn every_shape(impairment: Impairment) {
+    for (number, (inside, family)) in [
+        (Inside::Client, Family::V4),
+        (Inside::Server, Family::V6),
+        (Inside::Client, Family::V6),
+        (Inside::Server, Family::V4),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let setup = Setup::new(inside, family, Translation::Nat);
+        let seed = impairment.seed + number as u64;
+        transfers_work(impaired(setup, Impairment { seed, ..impairment }));
+    }
+}
+
+fn lossy(seed: u64, loss: u32) -> Impairment {
+    Impairment {
+        seed,
+        loss,
+        ..Impairment::default()
+    }
+}
+
+#[test]
+fn one_packet_of_a_hundred_gets_lost() {
+    every_shape(lossy(1, 10));
+}
+
+#[test]
+fn five_packets_of_a_hundred_get_lost() {
+    every_shape(lossy(2, 50));
+}
+
+/// Ten on the whole way.
+#[test]
+fn ten_packets_of_a_hundred_get_lost() {
+    let inside = lossy(3, 100);
+    for (wires, number) in [((true, false), 0), ((false, true), 1)] {
+        for (index, inside_host) in Inside::ALL.into_iter().enumerate() {
+            let seed = inside.seed + 10 * number + index as u64;
+            let impairment = Impairment { seed, ..inside };
+            let quiet = Impairment {
+                // Only so that both wires are made the same way.
+                duplication: 50,
+                ..Impairment::default()
+            };
+            let setup = Setup::new(inside_host, Family::V4, Translation::Nat);
+            transfers_work(Setup {
+                inside_wire: Some(if wires.0 { impairment } else { quiet }),
+                outside_wire: Some(if wires.1 { impairment } else { quiet }),
+                ..setup
+            });
+        }
+    }
+}
+
+#[test]
+fn packets_overtake_each_other() {
+    every_shape(Impairment {
+        seed: 4,
+        reordering: 150,
+        distance: 3,
+        ..Impairment::default()
+    });
+}
+
+#[test]
+fn packets_come_twice() {
+    every_shape(Impairment {
+        seed: 5,
+        duplication: 200,
+        ..Impairment::default()
+    });
+}
+
+#[test]
+fn everything_at_once() {
+    every_shape(Impairment {
+        seed: 6,
+        loss: 20,
+        duplication: 50,
+        reordering: 50,
+        distance: 2,
+        pieces: Some(5),
+    });
+}
+
+/// Every dialogue, with both ends' segments cut into pieces that come late and
+/// twice. Nothing that has to stay closed opens.
+fn every_case(inside: Inside, family: Family, impairment: Impairment) -> Result<()> {
+    let mut failed = Vec::new();
+    helped_scenario(
+        impaired(cases::setup(inside, family), impairment),
+        |lab, agent, _| {
+            for case in cases::of(inside, family) {
+                let start = std::time::Instant::now();
+                if let Err(error) = case.run(lab, PATIENCE) {
+                    failed.push(format!("{error:#}"));
+                }
+                println!("{}: {:?}", case.name, start.elapsed());
+            }
+            was_impaired(lab);
+            for reason in ["overlap_mismatch", "malformed", "rewrite_failed"] {
+                assert_eq!(agent.count(reason)?, 0, "{reason}");
+            }
+            Ok(())
+        },
+    );
+    anyhow::ensure!(failed.is_empty(), "{failed:#?}");
+    Ok(())
+}
+
+#[test]
+fn dialogues_in_pieces_with_a_client_inside() -> Result<()> {
+    every_case(Inside::Client, Family::V4, confused(7))
+}
+
+#[test]
+fn dialogues_in_pieces_with_a_server_inside() -> Result<()> {
+    every_case(Inside::Server, Family::V6, confused(8))
+}
+
+fn confused(seed: u64) -> Impairment {
+    Impairment {
+        seed,
+        loss: 0,
+        duplication: 50,
+        reordering: 30,
+        distance: 1,
+        pieces: Some(7),
+    }
+}
