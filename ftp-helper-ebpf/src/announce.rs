@@ -144,9 +144,14 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     let work = frame.work();
     let port = work.announcement.endpoint.port;
     let kind = work.announcement.kind;
-    let anybody = fxp::is_on(&work.interface) && (kind == Kind::REPLY_227 || kind == Kind::REPLY_229);
+    let anybody =
+        fxp::is_on(&work.interface) && (kind == Kind::REPLY_227 || kind == Kind::REPLY_229);
     // A client may hand the endpoint of a server on to another one.
-    work.awaited.peer = if anybody { Address::UNSPECIFIED } else { work.key.peer.address };
+    work.awaited.peer = if anybody {
+        Address::UNSPECIFIED
+    } else {
+        work.key.peer.address
+    };
     work.awaited.outside = Endpoint::new(work.key.outside.address, port);
     // Without translation the inside host itself gets the packet.
     if inside_address != work.key.outside.address && !port::allocate(frame) {

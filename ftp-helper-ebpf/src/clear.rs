@@ -29,8 +29,10 @@ pub(crate) fn clears(frame: &mut Frame) -> bool {
         return false;
     }
     let skb = frame.skb;
-    let (Ok(verb), Ok([end])) = (skb::read::<5>(skb, payload), skb::read::<1>(skb, payload + len - 1))
-    else {
+    let (Ok(verb), Ok([end])) = (
+        skb::read::<5>(skb, payload),
+        skb::read::<1>(skb, payload + len - 1),
+    ) else {
         return false;
     };
     let separated = verb[4] == b' ' || verb[4] == b'\r' || verb[4] == b'\n';

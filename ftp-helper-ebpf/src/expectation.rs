@@ -3,7 +3,10 @@
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
 use ftp_helper_common::{
     address::Address,
-    expectation::{Expectation, ExpectationKey}, grammar::Kind, reason::Reason, session::flags,
+    expectation::{Expectation, ExpectationKey},
+    grammar::Kind,
+    reason::Reason,
+    session::flags,
 };
 
 use crate::{
@@ -87,7 +90,9 @@ fn find(skb: *mut __sk_buff, work: &mut Work) -> Option<*const Expectation> {
     // SAFETY: the context is valid for the run of the program.
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: only the agent writes it, and never removes a live one.
-    let on = INTERFACES.get_ptr(&ifindex).is_some_and(|interface| fxp::is_on(unsafe { &*interface }));
+    let on = INTERFACES
+        .get_ptr(&ifindex)
+        .is_some_and(|interface| fxp::is_on(unsafe { &*interface }));
     if !on {
         return None;
     }

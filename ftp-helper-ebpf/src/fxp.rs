@@ -18,5 +18,7 @@ pub(crate) fn is_on(interface: &Interface) -> bool {
 /// True for an address on the list.
 #[inline(always)]
 pub(crate) fn allows(address: &Address) -> bool {
-    FXP_NETWORKS.get(Key::new(128, *address.as_bytes())).is_some()
+    FXP_NETWORKS
+        .get(Key::new(128, *address.as_bytes()))
+        .is_some()
 }

@@ -7,9 +7,7 @@
 //! bytes that finish the line, as part of a rewrite that every retransmission
 //! of those bytes carries again.
 
-use ftp_helper_common::{
-    grammar::TEXT, reason::Reason, session::Direction, stream::Question,
-};
+use ftp_helper_common::{grammar::TEXT, reason::Reason, session::Direction, stream::Question};
 
 use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, ring, sequence};
 

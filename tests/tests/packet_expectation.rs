@@ -105,7 +105,9 @@ fn a_translated_port() {
     bench_with(Flow::client_inside, |bench, flow| {
         bench.shell("conntrack -F")?;
         bench.reserve([50069])?;
-        bench.configure(|interface| (interface.first_port, interface.last_port) = (10_007, 10_007))?;
+        bench.configure(|interface| {
+            (interface.first_port, interface.last_port) = (10_007, 10_007);
+        })?;
         bench.becomes(
             &flow.egress(0, SENT),
             &flow.egress(0, "PORT 203,0,113,1,39,23\r\n"),
@@ -312,7 +314,11 @@ fn two_clients_with_the_same_port() {
             assert_eq!(first, key.outside.port == 50069);
             // As many digits, so that the line keeps its length.
             assert!(key.outside.port >= 10_000);
-            let inside = if first { "10.0.0.2:50069" } else { "10.0.0.3:50069" };
+            let inside = if first {
+                "10.0.0.2:50069"
+            } else {
+                "10.0.0.3:50069"
+            };
             assert_eq!(expectation.inside, endpoint(address(inside)));
         }
         Ok(())

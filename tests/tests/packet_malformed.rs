@@ -1,7 +1,11 @@
 //! Packets of a control connection that can not be read, or come too early.
 
 use etherparse::{IpNumber, TcpHeader};
-use ftp_helper_common::{reason::Reason, session::Direction, stream::STASH};
+use ftp_helper_common::{
+    reason::Reason,
+    session::Direction,
+    stream::{STASH, flags as stream_flags},
+};
 use ftp_helper_tests::packets::{
     bench::{Bench, bench_with},
     flow::Flow,
@@ -20,7 +24,10 @@ fn refused(bench: &mut Bench, flow: &Flow, direction: Direction, packet: &[u8], 
     let mut after = bench.session(flow).expect("the session is there");
     after.last_seen = before.last_seen;
     for (after, before) in after.streams.iter_mut().zip(&before.streams) {
+        // What a segment says of the other direction counts in any case.
         after.window = before.window;
+        after.acknowledged = before.acknowledged;
+        after.flags = (after.flags & !stream_flags::HEARD) | (before.flags & stream_flags::HEARD);
         assert_eq!(after.flags, before.flags, "the packet left flags behind");
         assert_eq!(after.next, before.next, "the packet was read");
     }
@@ -74,7 +81,7 @@ fn ipv6_fragments() {
             let fragment = |offset: u16, more: u16| {
                 let mut fragment = segment.clone();
                 let mut header = vec![0; 8];
-                header[2..4].copy_from_slice(&(8 * offset | more).to_be_bytes());
+                header[2..4].copy_from_slice(&((8 * offset) | more).to_be_bytes());
                 fragment.extensions = vec![(IpNumber::IPV6_FRAGMENTATION_HEADER, header)];
                 fragment.bytes()
             };

@@ -1,5 +1,7 @@
 //! Announcements of the inside host, rewritten.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use etherparse::IpNumber;
 use ftp_helper_common::{grammar::Kind, reason::Reason, session::flags as session_flags};
@@ -168,16 +170,12 @@ fn two_announcements_in_one_segment() {
 #[test]
 fn a_segment_with_more_announcements_than_fit() {
     bench_with(Flow::client_inside, |bench, flow| {
-        let sent = |ports: std::ops::Range<u32>| -> String {
-            ports
-                .map(|low| format!("PORT 10,0,0,2,195,{low}\r\n"))
-                .collect()
+        let lines = |address: &str, ports: Range<u32>| {
+            let line = |low| format!("PORT {address},195,{low}\r\n");
+            ports.map(line).collect::<Vec<_>>().concat()
         };
-        let wire = |ports: std::ops::Range<u32>| -> String {
-            ports
-                .map(|low| format!("PORT 203,0,113,1,195,{low}\r\n"))
-                .collect()
-        };
+        let sent = |ports| lines("10,0,0,2", ports);
+        let wire = |ports| lines("203,0,113,1", ports);
         let segment = flow
             .egress(0, sent(100..106))
             .flags(flags::ACK | flags::FIN);
@@ -202,7 +200,7 @@ fn a_port_that_is_not_free_outside() {
     bench_with(Flow::client_inside, |bench, flow| {
         bench.reserve([50069])?;
         bench.configure(|interface| {
-            (interface.first_port, interface.last_port) = (10_007, 10_007)
+            (interface.first_port, interface.last_port) = (10_007, 10_007);
         })?;
         // 10007 is 39 * 256 + 23.
         first(
@@ -224,7 +222,7 @@ fn a_port_that_is_not_free_outside() {
 fn another_address_is_advertised() {
     bench_with(Flow::client_inside, |bench, flow| {
         bench.configure(|interface| {
-            interface.advertise = endpoint(address("192.0.2.99:0")).address
+            interface.advertise = endpoint(address("192.0.2.99:0")).address;
         })?;
         first(
             bench,

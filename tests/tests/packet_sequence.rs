@@ -1,5 +1,7 @@
 //! Sequence, acknowledgment and SACK numbers behind a rewrite.
 
+use std::slice;
+
 use anyhow::Result;
 use etherparse::TcpOptionElement::{self, Noop, SelectiveAcknowledgement, Timestamp};
 use ftp_helper_tests::packets::{
@@ -186,10 +188,10 @@ fn sack_blocks_wherever_they_are() {
         &[Noop],
         &[Noop, Noop],
         &[Noop, Noop, Noop],
-        &[timestamps.clone()],
+        slice::from_ref(&timestamps),
         &[Noop, timestamps.clone()],
         &[timestamps.clone(), Noop],
-        &[Noop, Noop, timestamps, Noop],
+        &[Noop, Noop, timestamps.clone(), Noop],
     ];
     let wire = [(26, 40), (1, 24), (100, 200)];
     let sender = [(23, 37), (1, 21), (97, 197)];

@@ -103,7 +103,10 @@ fn a_client_behind_source_translation() {
             let (sent, expected) = if flow.peer.is_ipv4() {
                 (SENT, WIRE)
             } else {
-                ("EPRT |2|fd00::2|2020|\r\n", "EPRT |2|2001:db8:1::1|2020|\r\n")
+                (
+                    "EPRT |2|fd00::2|2020|\r\n",
+                    "EPRT |2|2001:db8:1::1|2020|\r\n",
+                )
             };
             bench.becomes(&flow.egress(0, sent), &flow.egress(0, expected));
             bench.counted(&REWRITTEN);
@@ -185,9 +188,7 @@ fn handshakes_that_do_not_fit() {
         let flow = Flow::client_inside(1000);
         track(bench, &flow)?;
         let syn = flow.egress(u32::MAX, "").flags(flags::SYN);
-        let answer = flow
-            .ingress(u32::MAX, "")
-            .flags(flags::SYN | flags::ACK);
+        let answer = flow.ingress(u32::MAX, "").flags(flags::SYN | flags::ACK);
         bench.unchanged(&syn);
         // It answers another SYN.
         bench.unchanged(&answer.clone().acknowledgment(flow.egress_start + 1));
@@ -418,7 +419,10 @@ fn answers_to_other_commands() {
         // Accepted; then a transfer fails.
         bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
         bench.unchanged(&flow.ingress(0, "200 ok\r\n"));
-        bench.becomes(&flow.egress(23, "RETR x\r\n"), &flow.egress(26, "RETR x\r\n"));
+        bench.becomes(
+            &flow.egress(23, "RETR x\r\n"),
+            &flow.egress(26, "RETR x\r\n"),
+        );
         bench.unchanged(&flow.ingress(8, "550 no\r\n"));
         bench.counted(&REWRITTEN);
         assert_eq!(bench.expectations()?.len(), 1);

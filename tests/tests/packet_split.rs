@@ -121,23 +121,14 @@ impl Line {
         } else if from < self.start {
             let expected = flow.egress(number(from), &self.sent[from..self.start]);
             bench.becomes(&segment, &expected);
-            self.acknowledged(bench, flow, self.start, to);
+            acknowledged(bench, flow, self.start, to);
         } else {
             // The peer has everything before the numbers.
-            self.acknowledged(bench, flow, self.start, from);
+            acknowledged(bench, flow, self.start, from);
             let answer = flow.peer_acknowledges(number(self.start));
             bench.answered(&segment, &answer);
             bench.becomes(&answer, &flow.peer_acknowledges(number(to)));
         }
-    }
-
-    /// An acknowledgment of the peer, as the sender hears it.
-    #[track_caller]
-    fn acknowledged(&self, bench: &Bench, flow: &Flow, wire: usize, sender: usize) {
-        bench.becomes(
-            &flow.peer_acknowledges(number(wire)),
-            &flow.peer_acknowledges(number(sender)),
-        );
     }
 
     /// Nothing has to be replaced.
@@ -149,9 +140,10 @@ impl Line {
     /// were held: those behind the numbers belong to it, and nothing else of a
     /// line that went on as it was.
     fn replaced(&self, held: usize) -> usize {
-        match self.is_accepted() {
-            true => held,
-            false => self.end.max(held),
+        if self.is_accepted() {
+            held
+        } else {
+            self.end.max(held)
         }
     }
 
@@ -181,12 +173,18 @@ impl Line {
     }
 }
 
+/// An acknowledgment of the peer, as the sender hears it.
+#[track_caller]
+fn acknowledged(bench: &Bench, flow: &Flow, wire: usize, sender: usize) {
+    bench.becomes(
+        &flow.peer_acknowledges(number(wire)),
+        &flow.peer_acknowledges(number(sender)),
+    );
+}
+
 /// The peer is heard of, and in case of a server asked for a passive connection.
 fn begin(bench: &mut Bench, flow: &Flow) {
-    let outstanding = match flow.client_inside {
-        true => "",
-        false => "PASV\r\n",
-    };
+    let outstanding = if flow.client_inside { "" } else { "PASV\r\n" };
     bench.open(flow).expect("the session can be stored");
     bench.unchanged(&flow.ingress(0, outstanding));
     bench.forget();
@@ -231,13 +229,13 @@ fn pieces(bench: &mut Bench, flow: &Flow, line: &Line, cuts: &[usize]) {
     ] {
         line.again(bench, flow, range, held);
     }
-    line.acknowledged(bench, flow, line.wired(len), len);
+    acknowledged(bench, flow, line.wired(len), len);
     // Of a text that arrived in part, the sender repeats what is its own.
     let end = line.wired(line.replaced(held).max(line.start));
     for wire in [line.start, line.start + 1, end.saturating_sub(1)] {
         if line.start <= wire && wire < end {
             let sender = if held > 0 { held } else { line.start };
-            line.acknowledged(bench, flow, wire, sender);
+            acknowledged(bench, flow, wire, sender);
         }
     }
     bench.becomes(
@@ -448,10 +446,8 @@ fn a_held_line_that_can_not_be_parsed() {
         for (first, second, reason) in lines {
             begin(bench, flow);
             let start = first.find(char::is_numeric).expect("there are numbers");
-            let start = match first.starts_with("EPRT") {
-                true => start + 2,
-                false => start,
-            };
+            let family = if first.starts_with("EPRT") { 2 } else { 0 };
+            let start = start + family;
             bench.becomes(&flow.egress(0, first), &flow.egress(0, &first[..start]));
             let segment = flow.egress(number(first.len()), second);
             let held = &first[start..];
@@ -586,7 +582,7 @@ fn a_line_that_is_too_long_to_be_held() {
         }
         // At once, nothing has to be held.
         begin(bench, flow);
-        bench.unchanged(&flow.egress(0, &all[..most + 1]));
+        bench.unchanged(&flow.egress(0, &all[..=most]));
         bench.counted(&[(Reason::LineTooLong, 1)]);
         Ok(())
     });
@@ -748,10 +744,10 @@ fn our_own_acknowledgment() {
 #[test]
 fn no_acknowledgment_of_what_the_peer_may_not_have() {
     bench_with(Flow::client_inside, |bench, flow| {
-        for acknowledged in 0..PORT.start {
+        for arrived in 0..PORT.start {
             begin(bench, flow);
             PORT.send(bench, flow, 0..PORT.start);
-            PORT.acknowledged(bench, flow, acknowledged, acknowledged);
+            acknowledged(bench, flow, arrived, arrived);
             let piece = PORT.segment(flow, 5..10);
             bench.dropped(&piece);
             bench.counted(&[(Reason::LineHeld, 1)]);
@@ -772,11 +768,11 @@ fn no_acknowledgment_of_what_the_peer_may_not_have() {
         begin(bench, flow);
         PORT.send(bench, flow, 0..PORT.start);
         bench.dropped(&PORT.segment(flow, 5..10));
-        PORT.acknowledged(bench, flow, 5, 10);
+        acknowledged(bench, flow, 5, 10);
         let answer = flow.peer_acknowledges(5);
         bench.answered(&PORT.segment(flow, 5..10), &answer);
         bench.answered(&PORT.segment(flow, 10..12), &answer);
-        PORT.acknowledged(bench, flow, 5, 12);
+        acknowledged(bench, flow, 5, 12);
         Ok(())
     });
 }

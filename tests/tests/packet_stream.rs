@@ -43,12 +43,17 @@ fn conversation(bench: &mut Bench, seed: u64, flow: Flow) -> Result<()> {
         (Script::commands(&mut random, &flow, LINES), String::new())
     } else {
         // The client asks for a passive connection as often as can be answered.
-        (Script::replies(&mut random, &flow, LINES), "PASV\r\n".repeat(LINES))
+        (
+            Script::replies(&mut random, &flow, LINES),
+            "PASV\r\n".repeat(LINES),
+        )
     };
     bench.unchanged(&flow.ingress(0, &said));
     let weather = Weather::random(&mut random);
     let mut network = Network::new(&flow, &script, u32::try_from(said.len())?);
-    let outcome = catch_unwind(AssertUnwindSafe(|| network.run(bench, &mut random, weather)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        network.run(bench, &mut random, weather)
+    }));
     if !matches!(outcome, Ok(Ok(()))) {
         eprintln!("seed {seed}, {weather:?}, {flow:?}\n{}", network.history());
     }

@@ -10,7 +10,7 @@
 //! * [`receiver`]: the peer.
 //! * [`network`]: the inside host and the network, and the rules that have to hold
 //!   at every step.
-//! * [`random`]: numbers.
+//! * [`random`]: where all numbers come from.
 
 pub mod network;
 pub mod random;

@@ -230,7 +230,11 @@ impl<'a> Network<'a> {
         );
         // Not every segment has its own acknowledgment.
         if random.chance(70) || weather.is_calm() {
-            let says: &[u8] = if random.chance(10) { b"200 ok\r\n" } else { b"" };
+            let says: &[u8] = if random.chance(10) {
+                b"200 ok\r\n"
+            } else {
+                b""
+            };
             let answer = self.receiver.answer(self.flow, self.said, says);
             self.back.push_back(answer);
         }
@@ -268,7 +272,10 @@ impl<'a> Network<'a> {
     /// it acknowledges.
     fn hear(&mut self, bench: &Bench, segment: &Segment) -> Result<usize> {
         let outcome = bench.run(Direction::Ingress, &segment.bytes())?;
-        ensure!(outcome.fate()? == Fate::Next, "an acknowledgment was stopped");
+        ensure!(
+            outcome.fate()? == Fate::Next,
+            "an acknowledgment was stopped"
+        );
         let heard = Segment::read(Direction::Ingress, &outcome.packet)
             .context("the packet is malformed, or a checksum is wrong")?;
         let offset = |number: u32| number.wrapping_sub(self.flow.egress_start) as usize;
@@ -357,11 +364,7 @@ impl<'a> Network<'a> {
 }
 
 /// The next segment to arrive; `None` when there is none, or it got lost.
-fn travel(
-    queue: &mut VecDeque<Segment>,
-    random: &mut Random,
-    weather: Weather,
-) -> Option<Segment> {
+fn travel(queue: &mut VecDeque<Segment>, random: &mut Random, weather: Weather) -> Option<Segment> {
     if queue.is_empty() {
         return None;
     }

@@ -21,29 +21,18 @@ impl Receiver {
     /// Takes a segment that arrived.
     pub fn take(&mut self, flow: &Flow, segment: &Segment) {
         // Sequence numbers wrap; what arrives is never far away.
-        let offset = segment.sequence.wrapping_sub(flow.egress_start).cast_signed();
-        for (index, byte) in (offset..).zip(&segment.payload) {
-            let Ok(index) = usize::try_from(index) else {
-                continue;
-            };
+        let offset = segment.sequence.wrapping_sub(flow.egress_start);
+        let mut position = i64::from(offset.cast_signed());
+        for byte in &segment.payload {
             // What it has is not looked at any more.
-            if index < self.next {
-                continue;
+            match usize::try_from(position) {
+                Ok(index) if index >= self.next => self.put(index, *byte),
+                _ => {}
             }
-            if self.bytes.len() <= index {
-                self.bytes.resize(index + 1, None);
-            }
-            let known = self.bytes[index].replace(*byte);
-            assert!(
-                known.is_none_or(|known| known == *byte),
-                "position {index} was {:?} and is {:?} now",
-                known.map(char::from),
-                char::from(*byte)
-            );
+            position += 1;
         }
         if segment.flags & flags::FIN != 0 {
-            let end = i64::from(offset) + segment.payload.len() as i64;
-            let end = usize::try_from(end).expect("the FIN is behind the start");
+            let end = usize::try_from(position).expect("the FIN is behind the start");
             assert!(
                 self.end.is_none_or(|known| known == end),
                 "the FIN was at {:?} and is at {end} now",
@@ -54,6 +43,19 @@ impl Receiver {
         while self.bytes.get(self.next).is_some_and(Option::is_some) {
             self.next += 1;
         }
+    }
+
+    fn put(&mut self, index: usize, byte: u8) {
+        if self.bytes.len() <= index {
+            self.bytes.resize(index + 1, None);
+        }
+        let known = self.bytes[index].replace(byte);
+        assert!(
+            known.is_none_or(|known| known == byte),
+            "position {index} was {:?} and is {:?} now",
+            known.map(char::from),
+            char::from(byte)
+        );
     }
 
     /// The stream so far.

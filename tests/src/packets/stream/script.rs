@@ -192,7 +192,13 @@ impl Script {
 
     /// An announcement without its end.
     fn break_off(&mut self, random: &mut Random, flow: &Flow) {
-        let numbers: Vec<_> = flow.inside.ip().to_string().split('.').map(str::to_owned).collect();
+        let numbers: Vec<_> = flow
+            .inside
+            .ip()
+            .to_string()
+            .split('.')
+            .map(str::to_owned)
+            .collect();
         let line = format!("{},200,1", numbers.join(","));
         let part = line.split_at(random.between(1, line.len())).0;
         self.plain("PORT ");
