@@ -24,6 +24,7 @@
 //! * [`counters`]: what the hosts' TCP had to repeat.
 //! * [`duet`]: both ends of a control connection by hand.
 //! * [`cases`]: what is tried that way, with ftp-helper and with the kernel's helper.
+//! * [`comparison`]: the two of them side by side.
 //! * [`agent`]: ftp-helper itself.
 //! * [`announcement`], [`payload`], [`transfers`], [`check`]: what a transfer is judged by.
 
@@ -32,6 +33,7 @@ pub mod announcement;
 pub mod cases;
 pub mod check;
 pub mod client;
+pub mod comparison;
 pub mod control;
 pub mod counters;
 pub mod duet;

@@ -8,6 +8,7 @@ use ftp_helper_tests::{
     check::exchange,
     client::{ClientKind, Mode},
     lab::Lab,
+    relay::Relay,
     scenario::helped_scenario,
     server::{Server, ServerKind},
     setup::{Family, Impairment, Inside, Setup, Translation},
@@ -58,11 +59,11 @@ fn transfers_work(setup: Setup) {
     });
 }
 
+/// Of few packets, one wire may have let all pass.
 fn was_impaired(lab: &Lab) {
-    for relay in [&lab.inside_relay, &lab.outside_relay] {
-        let relay = relay.as_ref().expect("both wires have one");
-        assert!(relay.work() > 0, "{:?}", relay.counts);
-    }
+    let relays = [&lab.inside_relay, &lab.outside_relay];
+    let work: u64 = relays.into_iter().flatten().map(Relay::work).sum();
+    assert!(work > 0, "{relays:?}");
 }
 
 fn every_shape(impairment: Impairment) {

@@ -1,6 +1,7 @@
 //! Positions of a direction: tables with a few rewrites, then everything against
 //! a model that lays every byte on the wire.
 
+mod arrival;
 mod edges;
 mod hold;
 mod model;

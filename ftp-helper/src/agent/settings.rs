@@ -27,6 +27,10 @@ pub struct Outside {
 
 /// What the agent was asked to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that are set one by one"
+)]
 pub struct Settings {
     /// The outside interfaces.
     pub outsides: Vec<Outside>,

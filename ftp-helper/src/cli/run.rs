@@ -15,6 +15,10 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(super) struct Arguments {
     /// Outside interface; may be given several times
     #[arg(short, long = "interface", value_name = "IFACE", required = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{BOTH, Case, Stage, V4, command};
+use super::{BOTH, Case, Stage, V4, canonical, command};
 use crate::{
     duet::{Duet, Manner},
     setup::Family,
@@ -44,6 +44,11 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case::client("30 transfers over one connection", BOTH, many),
     Case::client("EPRT with IPv4", V4, extended),
+    Case::client(
+        "address of EPRT in its shortest form",
+        &[Family::V6],
+        shortest,
+    ),
     Case::client("EPRT with commas as delimiters", BOTH, delimiter),
     Case::client("line end is a bare LF", BOTH, bare_lf),
     Case::client("blank behind the numbers", V4, trailing_blank),
@@ -76,7 +81,7 @@ fn spelt(stage: &Stage<'_>, extended: bool, spell: impl Fn(&str) -> String) -> R
         let listener = duet.client.listen()?;
         let plain = command(&listener, extended)?;
         duet.client.write(&spell(&plain))?;
-        let line = duet.server.line()?;
+        let line = canonical(&duet.server.line()?);
         // What has to arrive: the same spelling of the outside endpoint, whose
         // port is free to choose.
         let endpoint =
@@ -116,6 +121,21 @@ fn whole(stage: &Stage<'_>) -> Result<()> {
 
 fn extended(stage: &Stage<'_>) -> Result<()> {
     spelt(stage, true, |line| format!("{line}\r\n"))
+}
+
+/// Some servers compare it as text with the address of their peer.
+fn shortest(stage: &Stage<'_>) -> Result<()> {
+    let mut duet = stage.login()?;
+    let listener = duet.client.listen()?;
+    duet.client
+        .write(&format!("{}\r\n", command(&listener, true)?))?;
+    let line = duet.server.line()?;
+    ensure!(
+        line == canonical(&line),
+        "the server received {line:?}, which is not the shortest form"
+    );
+    let announced = stage.named(&line)?;
+    stage.transfer(&mut duet, announced, &listener)
 }
 
 fn delimiter(stage: &Stage<'_>) -> Result<()> {

@@ -77,6 +77,11 @@ impl Case {
         }
     }
 
+    /// Whether it tries what has to be refused.
+    pub fn is_hostile(&self) -> bool {
+        hostile::CASES.iter().any(|case| case.name == self.name)
+    }
+
     /// Runs it in a lab of the right kind; nobody waits longer than `patience`.
     pub fn run(&self, lab: &Lab, patience: Duration) -> Result<()> {
         let stage = Stage { lab, patience };
@@ -148,7 +153,7 @@ impl Stage<'_> {
 
     /// The endpoint in a line of the inside host's, as it arrived outside.
     fn named(&self, line: &str) -> Result<SocketAddr> {
-        let text = line.strip_suffix("\r\n").unwrap_or(line);
+        let text = canonical(line.trim_end_matches(['\r', '\n']));
         let announcement: Announcement = text.parse()?;
         let address = announcement.address.unwrap_or(self.outside());
         ensure!(address == self.outside(), "the other end received {text:?}");
@@ -168,6 +173,22 @@ impl Stage<'_> {
         duet.server_says("150 here it comes\r\n")?;
         duet.server_says("226 done\r\n")
     }
+}
+
+/// The line with an IPv6 address of an `EPRT` in its shortest form: any form
+/// means the same.
+fn canonical(line: &str) -> String {
+    let delimited = line.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+    let Some(delimiter) = delimited.trim_start().chars().next() else {
+        return line.to_owned();
+    };
+    let mut parts: Vec<String> = line.split(delimiter).map(str::to_owned).collect();
+    if let Some(part) = parts.get_mut(2)
+        && let Ok(address) = part.parse::<IpAddr>()
+    {
+        *part = address.to_string();
+    }
+    parts.join(&delimiter.to_string())
 }
 
 /// The client's announcement of `listener`, without a line end.

@@ -308,6 +308,11 @@ fn outside_client(stage: &Stage<'_>) -> Result<()> {
     let mut duet = stage.login()?;
     let listener = duet.client.listen()?;
     let line = super::command(&listener, false)?;
-    duet.client_says(&format!("{line}\r\n"))?;
+    duet.client.write(&format!("{line}\r\n"))?;
+    let received = duet.server.line()?;
+    ensure!(
+        super::canonical(received.trim_end()) == line,
+        "the server received {received:?}, not {line:?}"
+    );
     stage.transfer(&mut duet, listener.local_addr()?, &listener)
 }

@@ -135,3 +135,24 @@ fn an_ipv4_mapped_address_is_of_the_wrong_family() {
         ],
     );
 }
+
+#[test]
+fn every_group_before_the_mark_tells_from_an_ipv4_mapped_address() {
+    for pattern in 1u16..32 {
+        let group = |index: u16| (pattern >> index) & 1;
+        let address = format!(
+            "{}:{}:{}:{}:{}:ffff:a00:2",
+            group(0),
+            group(1),
+            group(2),
+            group(3),
+            group(4)
+        );
+        let line = format!("EPRT |2|{address}|45678|\r\n");
+        let printed: std::net::Ipv6Addr = address.parse().expect("eight groups");
+        assert_eq!(
+            outcomes(Role::Client, line.as_bytes()),
+            [format!("EPRT [{printed}]:45678 <{address}|45678>")]
+        );
+    }
+}

@@ -95,6 +95,7 @@ fn the_delimiters_are_equal_and_printable() {
                 b"229 (\x01\x01\x016446\x01)\r\n",
                 BAD,
             ),
+            ("NUL", b"229 (\0\0\x006446\0)\r\n", BAD),
             ("above ASCII", b"229 (\xa6\xa6\xa66446\xa6)\r\n", BAD),
             ("the second differs", b"229 (|!|6446|)\r\n", BAD),
             ("the third differs", b"229 (||!6446|)\r\n", BAD),
