@@ -24,6 +24,7 @@ impl TcpCounters {
     }
 
     /// What has been added since `earlier`.
+    #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
             repeated: self.repeated - earlier.repeated,

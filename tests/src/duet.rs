@@ -114,13 +114,13 @@ impl Duet {
     /// which has to end at the client's `listener`; bytes go both ways.
     pub fn active_data(&self, announced: SocketAddr, listener: &TcpListener) -> Result<()> {
         let stream = open(&self.server.host, announced, self.patience)?;
-        exchange(stream, accept(listener, self.patience)?, self.patience)
+        exchange(&stream, &accept(listener, self.patience)?, self.patience)
     }
 
     /// The same from the client to the server's `listener`.
     pub fn passive_data(&self, announced: SocketAddr, listener: &TcpListener) -> Result<()> {
         let stream = open(&self.client.host, announced, self.patience)?;
-        exchange(stream, accept(listener, self.patience)?, self.patience)
+        exchange(&stream, &accept(listener, self.patience)?, self.patience)
     }
 }
 
@@ -250,8 +250,8 @@ fn accept(listener: &TcpListener, patience: Duration) -> Result<TcpStream> {
 }
 
 /// Different bytes each way, compared byte for byte.
-fn exchange(one: TcpStream, two: TcpStream, patience: Duration) -> Result<()> {
-    for (mut from, mut to, seed) in [(&one, &two, 1), (&two, &one, 2)] {
+fn exchange(one: &TcpStream, two: &TcpStream, patience: Duration) -> Result<()> {
+    for (mut from, mut to, seed) in [(one, two, 1), (two, one, 2)] {
         let sent = payload::bytes(DATA, seed);
         to.set_read_timeout(Some(patience))?;
         let begin = Instant::now();
@@ -266,15 +266,16 @@ fn exchange(one: TcpStream, two: TcpStream, patience: Duration) -> Result<()> {
 
 /// Limits the segments of the connections that `listener` accepts, both ways.
 fn limit_segments(listener: &TcpListener, size: u16) -> Result<()> {
-    let size = libc::c_int::from(size);
+    let value = libc::c_int::from(size);
+    let length = libc::socklen_t::try_from(size_of_val(&value))?;
     // SAFETY: the option's value is the integer.
     let set = unsafe {
         libc::setsockopt(
             listener.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_MAXSEG,
-            (&raw const size).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            (&raw const value).cast(),
+            length,
         )
     };
     ensure!(

@@ -202,6 +202,7 @@ impl Addresses {
     }
 
     /// With client and server in each other's place.
+    #[must_use]
     pub fn swapped(self) -> Self {
         Self {
             client: self.server,

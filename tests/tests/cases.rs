@@ -40,7 +40,7 @@ fn every_case(inside: Inside, family: Family) {
                 failed.push(format!("{reason}: {}", agent.count(reason)?));
             }
         }
-        assert!(failed.is_empty(), "{:#?}", failed);
+        assert!(failed.is_empty(), "{failed:#?}");
         Ok(())
     });
 }

@@ -292,7 +292,8 @@ fn burst(stage: &Stage<'_>, duet: &mut Duet, round: usize, count: usize) -> Resu
     let mut lines = String::new();
     for number in 0..count {
         lines += &fill(number);
-        lines += &format!("{}\r\n", command(&listener, false)?);
+        lines += &command(&listener, false)?;
+        lines += "\r\n";
     }
     duet.client.write(&lines)?;
     let mut announced = None;

@@ -161,6 +161,10 @@ impl Stage<'_> {
     }
 
     /// The server approves an announcement, and its data connection comes.
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as the other steps on the stage do"
+    )]
     fn transfer(
         &self,
         duet: &mut Duet,
@@ -178,8 +182,8 @@ impl Stage<'_> {
 /// The line with an IPv6 address of an `EPRT` in its shortest form: any form
 /// means the same.
 fn canonical(line: &str) -> String {
-    let delimited = line.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
-    let Some(delimiter) = delimited.trim_start().chars().next() else {
+    let arguments = line.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+    let Some(delimiter) = arguments.trim_start().chars().next() else {
         return line.to_owned();
     };
     let mut parts: Vec<String> = line.split(delimiter).map(str::to_owned).collect();

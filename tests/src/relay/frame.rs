@@ -55,15 +55,15 @@ pub(super) fn is_tcp(frame: &[u8]) -> bool {
 /// A control segment in pieces of `size` bytes; `None` for everything else, and
 /// for what is no longer than that.
 pub(super) fn cut(frame: &[u8], size: usize, ports: ControlPort) -> Option<Vec<Vec<u8>>> {
-    let parts = parts(frame)?;
+    let places = parts(frame)?;
     let used = [
-        word(frame, parts.transport)?,
-        word(frame, parts.transport + 2)?,
+        word(frame, places.transport)?,
+        word(frame, places.transport + 2)?,
     ];
     let is_control = [ports.served, ports.dialled]
         .iter()
         .any(|port| used.contains(port));
-    let payload = &frame[parts.payload..parts.end];
+    let payload = &frame[places.payload..places.end];
     if !is_control || payload.len() <= size {
         return None;
     }
@@ -71,9 +71,9 @@ pub(super) fn cut(frame: &[u8], size: usize, ports: ControlPort) -> Option<Vec<V
     let pieces = payload.chunks(size).enumerate();
     pieces
         .map(|(number, bytes)| {
-            let mut piece = frame[..parts.payload].to_owned();
+            let mut piece = frame[..places.payload].to_owned();
             piece.extend_from_slice(bytes);
-            let at = parts.transport;
+            let at = places.transport;
             let sequence = u32::from_be_bytes(piece[at + 4..at + 8].try_into().ok()?);
             let offset = u32::try_from(number * size).ok()?;
             let sequence = sequence.wrapping_add(offset);
@@ -121,7 +121,7 @@ fn fold(mut sum: u64) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     // Fits: the loop saw to it.
-    sum as u16
+    u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

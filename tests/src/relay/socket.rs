@@ -22,7 +22,9 @@ pub(crate) fn open(device: &str) -> Result<File> {
 
 fn raw(device: &str) -> io::Result<File> {
     let name = CString::new(device)?;
-    let protocol = (libc::ETH_P_ALL as u16).to_be();
+    let protocol = u16::try_from(libc::ETH_P_ALL)
+        .map_err(io::Error::other)?
+        .to_be();
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // Bound before it receives: protocol 0 takes no frames of other devices.
     // SAFETY: no pointers.
@@ -33,6 +35,11 @@ fn raw(device: &str) -> io::Result<File> {
     // SAFETY: the descriptor is new and nobody else's.
     let socket = unsafe { File::from_raw_fd(socket) };
     let one: libc::c_int = 1;
+    let length = |bytes: usize| libc::socklen_t::try_from(bytes).map_err(io::Error::other);
+    let (option_length, address_length) = (
+        length(size_of::<libc::c_int>())?,
+        length(size_of::<libc::sockaddr_ll>())?,
+    );
     // SAFETY: the option's value is the integer.
     let set = unsafe {
         libc::setsockopt(
@@ -40,7 +47,7 @@ fn raw(device: &str) -> io::Result<File> {
             libc::SOL_PACKET,
             IGNORE_OUTGOING,
             (&raw const one).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            option_length,
         )
     };
     if set < 0 {
@@ -48,7 +55,7 @@ fn raw(device: &str) -> io::Result<File> {
     }
     // SAFETY: a plain structure, for which zero means unset.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
     address.sll_protocol = protocol;
     // SAFETY: the name ends with NUL.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
@@ -61,7 +68,7 @@ fn raw(device: &str) -> io::Result<File> {
         libc::bind(
             socket.as_raw_fd(),
             (&raw const address).cast(),
-            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+            address_length,
         )
     };
     if bound < 0 {
