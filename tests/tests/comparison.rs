@@ -1,7 +1,7 @@
 //! The committed comparison belongs to the scenarios that exist, and says that
 //! ftp-helper gets all of them right.
 
-use ftp_helper_tests::comparison::{WORKS, rows};
+use ftp_helper_tests::comparison::{Row, WORKS, rows};
 
 #[test]
 fn the_document_has_every_scenario_and_all_of_them_work() {
@@ -11,7 +11,7 @@ fn the_document_has_every_scenario_and_all_of_them_work() {
         .lines()
         .filter(|line| line.starts_with("| ") && line.contains(" inside, "))
         .collect();
-    let expected: Vec<_> = rows().iter().map(|row| row.head()).collect();
+    let expected: Vec<_> = rows().iter().map(Row::head).collect();
     assert_eq!(
         lines.len(),
         expected.len(),
