@@ -266,15 +266,15 @@ fn exchange(one: &TcpStream, two: &TcpStream, patience: Duration) -> Result<()> 
 
 /// Limits the segments of the connections that `listener` accepts, both ways.
 fn limit_segments(listener: &TcpListener, size: u16) -> Result<()> {
-    let value = libc::c_int::from(size);
-    let length = libc::socklen_t::try_from(size_of_val(&value))?;
+    let size = libc::c_int::from(size);
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>())?;
     // SAFETY: the option's value is the integer.
     let set = unsafe {
         libc::setsockopt(
             listener.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_MAXSEG,
-            (&raw const value).cast(),
+            (&raw const size).cast(),
             length,
         )
     };

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
+    net::{SocketAddr, TcpStream},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,11 +18,15 @@ use crate::{
     namespace::{Holder, hold_network, leave_machine, mount_kernel_views},
     relay::{self, Relay},
     setup::{Family, Inside, Lifetime, Offloads, Setup, Translation},
+    wait::wait_for,
 };
 
 /// Directory that only the lab sees: its files, logs and sockets. A tmpfs of
 /// the lab's own lies there, so that the agent's run-time files are private too.
 pub const FILES: &str = "/run";
+
+/// A port that nobody listens on: a host that is reached refuses at once.
+const DISCARD: u16 = 9;
 
 /// The three hosts, up and connected.
 #[derive(Debug)]
@@ -180,6 +186,13 @@ impl Lab {
             Family::V6 => (64, "nodad"),
         };
         for ((host, device), address) in self.devices().into_iter().zip(addresses) {
+            host.enter(|| {
+                for kind in ["all", "default", device] {
+                    let path = format!("/proc/sys/net/ipv6/conf/{kind}/accept_dad");
+                    fs::write(&path, "0").with_context(|| format!("{path} not set"))?;
+                }
+                Ok(())
+            })?;
             host.must("ip link set lo up")?;
             host.must(&format!(
                 "ip address add {address}/{length} dev {device} {extra}"
@@ -192,6 +205,26 @@ impl Lab {
         }
         for (host, gateway) in routes {
             host.must(&format!("ip route add default via {gateway}"))?;
+        }
+        self.meet_neighbours()
+    }
+
+    /// Waits until the gateway and its neighbours have found each other: a first
+    /// packet that is lost on the way would look like somebody's fault.
+    fn meet_neighbours(&self) -> Result<()> {
+        for address in [self.setup.inside_address(), self.setup.outside_address()] {
+            let port = SocketAddr::new(address, DISCARD);
+            wait_for("a neighbour's answer", Duration::from_secs(10), || {
+                let answer = self.gateway.enter(|| {
+                    Ok(TcpStream::connect_timeout(
+                        &port,
+                        Duration::from_millis(100),
+                    ))
+                })?;
+                let refused = answer
+                    .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+                Ok(refused.then_some(()))
+            })?;
         }
         Ok(())
     }

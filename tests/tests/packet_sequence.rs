@@ -4,6 +4,7 @@ use std::slice;
 
 use anyhow::Result;
 use etherparse::TcpOptionElement::{self, Noop, SelectiveAcknowledgement, Timestamp};
+use ftp_helper_common::reason::Reason;
 use ftp_helper_tests::packets::{
     bench::{Bench, bench_with},
     flow::Flow,
@@ -278,11 +279,15 @@ struct Place {
     wire_end: u32,
 }
 
-/// Sends `count` announcements, one per segment, that get longer and shorter in
-/// turns.
+/// Sends `count` announcements that get longer and shorter in turns, four to a
+/// segment. The peer has acknowledged all but those of the last two segments
+/// before the next one is sent.
 fn several(bench: &mut Bench, flow: &Flow, count: u32) -> Vec<Place> {
+    let len = |text: &str| u32::try_from(text.len()).expect("a short text");
     let (mut sent, mut wired) = (0, 0);
+    let (mut lines, mut expected) = (String::new(), String::new());
     let mut places = Vec::new();
+    let mut ends = Vec::new();
     for index in 0..count {
         let numbers = match index % 3 {
             0 => format!("10,0,0,2,195,{}", 100 + index),
@@ -290,18 +295,35 @@ fn several(bench: &mut Bench, flow: &Flow, count: u32) -> Vec<Place> {
             _ => format!("010,000,0,2,195,{}", 100 + index),
         };
         let text = format!("203,0,113,1,195,{}", 100 + index);
-        let line = format!("PORT {numbers}\r\n");
-        let expected = format!("PORT {text}\r\n");
-        bench.becomes(&flow.egress(sent, &line), &flow.egress(wired, &expected));
-        let len = |text: &str| u32::try_from(text.len()).expect("a short text");
+        let (start, wire_start) = (sent + len(&lines) + 5, wired + len(&expected) + 5);
         places.push(Place {
-            start: sent + 5,
-            end: sent + 5 + len(&numbers),
-            wire_start: wired + 5,
-            wire_end: wired + 5 + len(&text),
+            start,
+            end: start + len(&numbers),
+            wire_start,
+            wire_end: wire_start + len(&text),
         });
-        sent += len(&line);
-        wired += len(&expected);
+        lines += &format!("PORT {numbers}\r\n");
+        expected += &format!("PORT {text}\r\n");
+        if index % 4 < 3 && index + 1 < count {
+            continue;
+        }
+        if let [.., (wire, sender), _] = ends[..] {
+            bench.becomes(
+                &flow.peer_acknowledges(wire),
+                &flow.peer_acknowledges(sender),
+            );
+        }
+        bench.becomes(&flow.egress(sent, &lines), &flow.egress(wired, &expected));
+        (sent, wired) = (sent + len(&lines), wired + len(&expected));
+        ends.push((wired, sent));
+        lines.clear();
+        expected.clear();
+    }
+    if let [.., (wire, sender), _] = ends[..] {
+        bench.becomes(
+            &flow.peer_acknowledges(wire),
+            &flow.peer_acknowledges(sender),
+        );
     }
     bench.becomes(
         &flow.egress(sent, "LIST\r\n"),
@@ -360,6 +382,35 @@ fn more_rewrites_than_are_remembered() {
             let places = several(bench, flow, count);
             every_place(bench, flow, &places[places.len() - 8..]);
         }
+        Ok(())
+    });
+}
+
+/// What would be forgotten is waited for: a retransmission of it must not go out
+/// without its text.
+#[test]
+fn more_rewrites_than_are_remembered_at_once() {
+    bench_with(Flow::client_inside, |bench, flow| {
+        let segment = |index: u32| flow.egress(23 * index, SENT);
+        let wire = |index: u32| flow.egress(26 * index, WIRE);
+        for index in 0..5 {
+            bench.becomes(&segment(index), &wire(index));
+        }
+        bench.forget();
+        for arrived in [0, 5, 6, 23] {
+            let (from, to) = (arrived, if arrived > 5 { 5 } else { arrived });
+            bench.becomes(&flow.peer_acknowledges(from), &flow.peer_acknowledges(to));
+            bench.dropped(&segment(5));
+            bench.counted(&[(Reason::TooManyRewrites, 1)]);
+        }
+        // Nobody has to wait with what was sent before.
+        bench.becomes(&segment(0), &wire(0));
+        bench.becomes(&segment(4), &wire(4));
+        bench.becomes(&flow.peer_acknowledges(24), &flow.peer_acknowledges(21));
+        bench.becomes(&segment(5), &wire(5));
+        bench.dropped(&segment(6));
+        bench.becomes(&flow.peer_acknowledges(52), &flow.peer_acknowledges(46));
+        bench.becomes(&segment(6), &wire(6));
         Ok(())
     });
 }

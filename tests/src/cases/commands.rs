@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{BOTH, Case, Stage, V4, canonical, command};
+use super::{BOTH, Case, Stage, V4, canonical, command, transfer};
 use crate::{
     duet::{Duet, Manner},
     setup::Family,
@@ -94,7 +94,7 @@ fn spelt(stage: &Stage<'_>, extended: bool, spell: impl Fn(&str) -> String) -> R
             "the server received {line:?}, not {expected:?}"
         );
         let announced = std::net::SocketAddr::new(stage.outside(), endpoint);
-        stage.transfer(&mut duet, announced, &listener)?;
+        transfer(&mut duet, announced, &listener)?;
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ fn shortest(stage: &Stage<'_>) -> Result<()> {
         "the server received {line:?}, which is not the shortest form"
     );
     let announced = stage.named(&line)?;
-    stage.transfer(&mut duet, announced, &listener)
+    transfer(&mut duet, announced, &listener)
 }
 
 fn delimiter(stage: &Stage<'_>) -> Result<()> {
@@ -180,7 +180,7 @@ fn bytes(stage: &Stage<'_>) -> Result<()> {
         let line = format!("{}\r\n", command(&listener, false)?);
         duet.client.write_pieces(line.as_bytes().chunks(1), PAUSE)?;
         let announced = stage.received(&mut duet)?;
-        stage.transfer(&mut duet, announced, &listener)?;
+        transfer(&mut duet, announced, &listener)?;
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ fn nagle(stage: &Stage<'_>) -> Result<()> {
             duet.client
                 .write_pieces(line.as_bytes().chunks(size), pause)?;
             let announced = stage.received(&mut duet)?;
-            stage.transfer(&mut duet, announced, &listener)?;
+            transfer(&mut duet, announced, &listener)?;
         }
     }
     Ok(())
@@ -219,9 +219,7 @@ fn cuts(stage: &Stage<'_>) -> Result<()> {
         let announced = stage
             .received(&mut duet)
             .with_context(|| format!("cut at {cut}"))?;
-        stage
-            .transfer(&mut duet, announced, &listener)
-            .with_context(|| format!("cut at {cut}"))?;
+        transfer(&mut duet, announced, &listener).with_context(|| format!("cut at {cut}"))?;
         cut += 1;
     }
 }
@@ -241,7 +239,7 @@ fn two(stage: &Stage<'_>) -> Result<()> {
         let announced = stage.received(&mut duet)?;
         duet.server.expect("NOOP\r\n")?;
         duet.server_says("200 first\r\n")?;
-        stage.transfer(&mut duet, announced, &second)?;
+        transfer(&mut duet, announced, &second)?;
         duet.server_says("200 noop\r\n")?;
     }
     Ok(())
@@ -257,7 +255,7 @@ fn behind(stage: &Stage<'_>) -> Result<()> {
         let announced = stage.received(&mut duet)?;
         duet.server.expect("NOOP\r\n")?;
         duet.server_says("200 type\r\n")?;
-        stage.transfer(&mut duet, announced, &listener)?;
+        transfer(&mut duet, announced, &listener)?;
         duet.server_says("200 noop\r\n")?;
     }
     Ok(())
@@ -289,13 +287,11 @@ fn thirty(stage: &Stage<'_>) -> Result<()> {
 fn burst(stage: &Stage<'_>, duet: &mut Duet, round: usize, count: usize) -> Result<()> {
     let listener = duet.client.listen()?;
     let fill = |number| format!("CWD {}\r\n", "x".repeat(round * 3 + number));
-    let mut lines = String::new();
-    for number in 0..count {
-        lines += &fill(number);
-        lines += &command(&listener, false)?;
-        lines += "\r\n";
-    }
-    duet.client.write(&lines)?;
+    let line = command(&listener, false)?;
+    let lines: Vec<String> = (0..count)
+        .map(|number| format!("{}{line}\r\n", fill(number)))
+        .collect();
+    duet.client.write(&lines.concat())?;
     let mut announced = None;
     for number in 0..count {
         duet.server.expect(&fill(number))?;
@@ -305,7 +301,7 @@ fn burst(stage: &Stage<'_>, duet: &mut Duet, round: usize, count: usize) -> Resu
         duet.server_says("200 done\r\n")?;
     }
     let announced = announced.context("all were read")?;
-    stage.transfer(duet, announced, &listener)
+    transfer(duet, announced, &listener)
 }
 
 /// Each in a segment of its own, in flight together.
@@ -323,7 +319,7 @@ fn ahead(stage: &Stage<'_>) -> Result<()> {
     for _ in 0..5 {
         duet.server_says("200 done\r\n")?;
     }
-    stage.transfer(&mut duet, announced, &listener)
+    transfer(&mut duet, announced, &listener)
 }
 
 fn many(stage: &Stage<'_>) -> Result<()> {
@@ -333,7 +329,7 @@ fn many(stage: &Stage<'_>) -> Result<()> {
         duet.client
             .write(&format!("{}\r\n", command(&listener, false)?))?;
         let announced = stage.received(&mut duet)?;
-        stage.transfer(&mut duet, announced, &listener)?;
+        transfer(&mut duet, announced, &listener)?;
     }
     Ok(())
 }
@@ -352,7 +348,7 @@ fn interrupt(stage: &Stage<'_>) -> Result<()> {
     duet.client.write_bytes(&line)?;
     duet.server.expect_bytes(&SYNCH)?;
     let announced = stage.received(&mut duet)?;
-    stage.transfer(&mut duet, announced, &listener)
+    transfer(&mut duet, announced, &listener)
 }
 
 fn long_line(stage: &Stage<'_>) -> Result<()> {
@@ -364,7 +360,7 @@ fn long_line(stage: &Stage<'_>) -> Result<()> {
     duet.server.expect(&long)?;
     let announced = stage.received(&mut duet)?;
     duet.server_says("500 too long\r\n")?;
-    stage.transfer(&mut duet, announced, &listener)
+    transfer(&mut duet, announced, &listener)
 }
 
 /// The server has to get it, and to say so; the next one is a good one.
@@ -385,7 +381,7 @@ fn nonsense(stage: &Stage<'_>) -> Result<()> {
     duet.client
         .write(&format!("{}\r\n", command(&listener, false)?))?;
     let announced = stage.received(&mut duet)?;
-    stage.transfer(&mut duet, announced, &listener)
+    transfer(&mut duet, announced, &listener)
 }
 
 /// The server may want to answer 522.
@@ -401,5 +397,5 @@ fn foreign_family(stage: &Stage<'_>) -> Result<()> {
     duet.client
         .write(&format!("{}\r\n", command(&listener, false)?))?;
     let announced = stage.received(&mut duet)?;
-    stage.transfer(&mut duet, announced, &listener)
+    transfer(&mut duet, announced, &listener)
 }

@@ -4,7 +4,7 @@ use std::{net::TcpListener, thread::sleep, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{BOTH, Case, Stage, V4, command, numbers};
+use super::{BOTH, Case, Stage, V4, command, numbers, transfer};
 use crate::{announcement::Announcement, duet::Duet, setup::Family};
 
 /// So long, a segment that has been sent has arrived.
@@ -135,7 +135,7 @@ fn replaced(stage: &Stage<'_>) -> Result<()> {
     duet.client.write(&line(&second)?)?;
     let new = stage.received(&mut duet)?;
     crate::duet::is_closed(stage.outside_host(), old, &first)?;
-    stage.transfer(&mut duet, new, &second)
+    transfer(&mut duet, new, &second)
 }
 
 fn once(stage: &Stage<'_>) -> Result<()> {
@@ -143,7 +143,7 @@ fn once(stage: &Stage<'_>) -> Result<()> {
     let listener = duet.client.listen()?;
     duet.client.write(&line(&listener)?)?;
     let announced = stage.received(&mut duet)?;
-    stage.transfer(&mut duet, announced, &listener)?;
+    transfer(&mut duet, announced, &listener)?;
     crate::duet::is_closed(stage.outside_host(), announced, &listener)
 }
 

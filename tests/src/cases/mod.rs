@@ -159,31 +159,22 @@ impl Stage<'_> {
         ensure!(address == self.outside(), "the other end received {text:?}");
         Ok(SocketAddr::new(address, announcement.port))
     }
+}
 
-    /// The server approves an announcement, and its data connection comes.
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as the other steps on the stage do"
-    )]
-    fn transfer(
-        &self,
-        duet: &mut Duet,
-        announced: SocketAddr,
-        listener: &TcpListener,
-    ) -> Result<()> {
-        duet.server_says("200 PORT command successful\r\n")?;
-        duet.client_says("RETR file\r\n")?;
-        duet.active_data(announced, listener)?;
-        duet.server_says("150 here it comes\r\n")?;
-        duet.server_says("226 done\r\n")
-    }
+/// The server approves an announcement, and its data connection comes.
+fn transfer(duet: &mut Duet, announced: SocketAddr, listener: &TcpListener) -> Result<()> {
+    duet.server_says("200 PORT command successful\r\n")?;
+    duet.client_says("RETR file\r\n")?;
+    duet.active_data(announced, listener)?;
+    duet.server_says("150 here it comes\r\n")?;
+    duet.server_says("226 done\r\n")
 }
 
 /// The line with an IPv6 address of an `EPRT` in its shortest form: any form
 /// means the same.
 fn canonical(line: &str) -> String {
-    let arguments = line.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
-    let Some(delimiter) = arguments.trim_start().chars().next() else {
+    let behind_verb = line.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+    let Some(delimiter) = behind_verb.trim_start().chars().next() else {
         return line.to_owned();
     };
     let mut parts: Vec<String> = line.split(delimiter).map(str::to_owned).collect();

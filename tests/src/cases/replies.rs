@@ -314,5 +314,5 @@ fn outside_client(stage: &Stage<'_>) -> Result<()> {
         super::canonical(received.trim_end()) == line,
         "the server received {received:?}, not {line:?}"
     );
-    stage.transfer(&mut duet, listener.local_addr()?, &listener)
+    super::transfer(&mut duet, listener.local_addr()?, &listener)
 }

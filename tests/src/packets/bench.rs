@@ -200,6 +200,20 @@ impl Bench {
             .store(&ports.into_iter().collect())
     }
 
+    /// Ports that nobody may announce.
+    pub fn deny(&mut self, ports: impl IntoIterator<Item = u16>) -> Result<()> {
+        self.datapath
+            .maps
+            .denied_ports
+            .store(&ports.into_iter().collect())
+    }
+
+    /// Third parties that may take part in transfers, like `192.0.2.0/24`.
+    pub fn allow_fxp(&mut self, networks: &[&str]) -> Result<()> {
+        let networks: Result<Vec<_>> = networks.iter().map(|text| text.parse()).collect();
+        self.datapath.maps.fxp_networks.store(&networks?)
+    }
+
     /// The awaited data connection from the flow's peer to `outside`.
     pub fn expectation(&self, flow: &Flow, outside: SocketAddr) -> Result<Option<Expectation>> {
         self.datapath

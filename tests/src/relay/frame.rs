@@ -54,16 +54,16 @@ pub(super) fn is_tcp(frame: &[u8]) -> bool {
 
 /// A control segment in pieces of `size` bytes; `None` for everything else, and
 /// for what is no longer than that.
-pub(super) fn cut(frame: &[u8], size: usize, ports: ControlPort) -> Option<Vec<Vec<u8>>> {
-    let places = parts(frame)?;
+pub(super) fn cut(frame: &[u8], size: usize, control: ControlPort) -> Option<Vec<Vec<u8>>> {
+    let found = parts(frame)?;
     let used = [
-        word(frame, places.transport)?,
-        word(frame, places.transport + 2)?,
+        word(frame, found.transport)?,
+        word(frame, found.transport + 2)?,
     ];
-    let is_control = [ports.served, ports.dialled]
+    let is_control = [control.served, control.dialled]
         .iter()
         .any(|port| used.contains(port));
-    let payload = &frame[places.payload..places.end];
+    let payload = &frame[found.payload..found.end];
     if !is_control || payload.len() <= size {
         return None;
     }
@@ -71,9 +71,9 @@ pub(super) fn cut(frame: &[u8], size: usize, ports: ControlPort) -> Option<Vec<V
     let pieces = payload.chunks(size).enumerate();
     pieces
         .map(|(number, bytes)| {
-            let mut piece = frame[..places.payload].to_owned();
+            let mut piece = frame[..found.payload].to_owned();
             piece.extend_from_slice(bytes);
-            let at = places.transport;
+            let at = found.transport;
             let sequence = u32::from_be_bytes(piece[at + 4..at + 8].try_into().ok()?);
             let offset = u32::try_from(number * size).ok()?;
             let sequence = sequence.wrapping_add(offset);

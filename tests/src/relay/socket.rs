@@ -22,9 +22,8 @@ pub(crate) fn open(device: &str) -> Result<File> {
 
 fn raw(device: &str) -> io::Result<File> {
     let name = CString::new(device)?;
-    let protocol = u16::try_from(libc::ETH_P_ALL)
-        .map_err(io::Error::other)?
-        .to_be();
+    let number = u16::try_from(libc::ETH_P_ALL).map_err(io::Error::other)?;
+    let protocol = number.to_be();
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // Bound before it receives: protocol 0 takes no frames of other devices.
     // SAFETY: no pointers.
@@ -35,11 +34,6 @@ fn raw(device: &str) -> io::Result<File> {
     // SAFETY: the descriptor is new and nobody else's.
     let socket = unsafe { File::from_raw_fd(socket) };
     let one: libc::c_int = 1;
-    let length = |bytes: usize| libc::socklen_t::try_from(bytes).map_err(io::Error::other);
-    let (option_length, address_length) = (
-        length(size_of::<libc::c_int>())?,
-        length(size_of::<libc::sockaddr_ll>())?,
-    );
     // SAFETY: the option's value is the integer.
     let set = unsafe {
         libc::setsockopt(
@@ -47,7 +41,7 @@ fn raw(device: &str) -> io::Result<File> {
             libc::SOL_PACKET,
             IGNORE_OUTGOING,
             (&raw const one).cast(),
-            option_length,
+            length(size_of::<libc::c_int>())?,
         )
     };
     if set < 0 {
@@ -68,13 +62,17 @@ fn raw(device: &str) -> io::Result<File> {
         libc::bind(
             socket.as_raw_fd(),
             (&raw const address).cast(),
-            address_length,
+            length(size_of::<libc::sockaddr_ll>())?,
         )
     };
     if bound < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(socket)
+}
+
+fn length(size: usize) -> io::Result<libc::socklen_t> {
+    libc::socklen_t::try_from(size).map_err(io::Error::other)
 }
 
 /// Waits until one of them has a frame, at most for `limit`.

@@ -13,8 +13,6 @@ use crate::packets::{
     segment::{Segment, flags},
 };
 
-/// Announcements that may be in flight at once: the programs remember eight.
-const IN_FLIGHT: usize = 7;
 /// Steps on the bad network; then it gets better.
 const BAD_STEPS: usize = 400;
 /// Steps in which the rest must get through.
@@ -170,11 +168,7 @@ impl<'a> Network<'a> {
         } else {
             random.between(self.acknowledged, self.sent - 1)
         };
-        let mut to = (from + random.between(1, weather.longest)).min(end);
-        // Never more announcements under way than are remembered.
-        while to > from && self.script.places_in(self.acknowledged..to) > IN_FLIGHT {
-            to -= 1;
-        }
+        let to = (from + random.between(1, weather.longest)).min(end);
         let closes = to == end && (self.sent > end || random.chance(50));
         if from == to && !closes {
             return;

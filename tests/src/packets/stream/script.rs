@@ -223,12 +223,4 @@ impl Script {
         }
         position
     }
-
-    /// Announcements that touch the range.
-    pub fn places_in(&self, range: Range<usize>) -> usize {
-        self.places
-            .iter()
-            .filter(|place| place.sent.end >= range.start && place.sent.start < range.end)
-            .count()
-    }
 }
