@@ -146,6 +146,8 @@ reasons! {
         "two processors handled one direction of a session at once; the sender repeats it";
     RewriteFailed = 45, "rewrite_failed", Drop,
         "the kernel refused to change the packet; the sender repeats it";
+    TooManyRewrites = 46, "too_many_rewrites", Drop,
+        "more announcements are on their way than can be remembered; the sender repeats this one";
 
     SessionTableFull = 60, "session_table_full", Fault,
         "the session map is full; the connection went on without help";

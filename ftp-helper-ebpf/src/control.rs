@@ -6,7 +6,7 @@ use ftp_helper_common::{
     grammar::{ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING, Role, TEXT},
     reason::Reason,
     session::flags,
-    stream::{Question, before, flags as stream_flags},
+    stream::{Question, REWRITES, before, flags as stream_flags},
 };
 
 use crate::{
@@ -113,6 +113,10 @@ fn data(frame: &mut Frame) -> Verdict {
     let len = frame.work().len;
     let closing = frame.work().packet.has(tcp_flags::FIN) && frame.stream().hold_len > 0;
     if seen < len || closing && seen == next.wrapping_sub(from) {
+        if !has_room(frame) {
+            event::count(Reason::TooManyRewrites);
+            return Verdict::Drop;
+        }
         let work = frame.work();
         work.position = seen;
         work.chunk_start = 0;
@@ -130,6 +134,18 @@ fn data(frame: &mut Frame) -> Verdict {
         stream.hold_len = hold_len;
     }
     send(frame)
+}
+
+/// The segment may push [`REWRITES_PER_SEGMENT`] rewrites out of the ring. The
+/// receiver must have their texts: a retransmission would go out without them.
+#[inline(always)]
+fn has_room(frame: &mut Frame) -> bool {
+    let stream = frame.stream();
+    let Some(newest) = stream.rewrite(REWRITES as u32 - REWRITES_PER_SEGMENT) else {
+        return true;
+    };
+    let wire = newest.wire_end();
+    stream.has_arrived(wire)
 }
 
 /// Encrypted data: no line to read, positions are translated as before.

@@ -94,6 +94,7 @@ impl Lab {
             setup.offloads
         })?;
         lab.route()?;
+        lab.meet_neighbours()?;
         Ok(lab)
     }
 
@@ -206,7 +207,7 @@ impl Lab {
         for (host, gateway) in routes {
             host.must(&format!("ip route add default via {gateway}"))?;
         }
-        self.meet_neighbours()
+        Ok(())
     }
 
     /// Waits until the gateway and its neighbours have found each other: a first

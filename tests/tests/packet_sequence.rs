@@ -302,8 +302,8 @@ fn several(bench: &mut Bench, flow: &Flow, count: u32) -> Vec<Place> {
             wire_start,
             wire_end: wire_start + len(&text),
         });
-        lines += &format!("PORT {numbers}\r\n");
-        expected += &format!("PORT {text}\r\n");
+        lines.extend(["PORT ", &numbers, "\r\n"]);
+        expected.extend(["PORT ", &text, "\r\n"]);
         if index % 4 < 3 && index + 1 < count {
             continue;
         }
