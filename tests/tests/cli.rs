@@ -334,7 +334,7 @@ fn a_missing_bpffs_is_named() {
 #[test]
 fn a_missing_capability_is_named() {
     agent_scenario(Setup::default(), |lab, agent| {
-        let program = copy_for_everybody(agent.program())?;
+        let program = copy_for_everybody(&lab.gateway, agent.program())?;
         let mut cases = Vec::new();
         for name in ["BPF", "NET_ADMIN", "PERFMON"] {
             // CAP_SYS_ADMIN would stand for them.
@@ -359,9 +359,12 @@ fn a_missing_capability_is_named() {
 }
 
 /// The directory that the program was built in may be closed to other users.
-fn copy_for_everybody(program: &Path) -> Result<String> {
+/// Copied by a process of its own: a file that this one has open for writing, or
+/// a child that a test beside this one has just forked, can not be run.
+fn copy_for_everybody(gateway: &Host, program: &Path) -> Result<String> {
     let copy = format!("{FILES}/ftp-helper");
-    std::fs::copy(program, &copy)?;
+    let mut command = gateway.command("cp");
+    run(command.arg(program).arg(&copy), LIMIT)?.success("cp")?;
     Ok(copy)
 }
 

@@ -57,7 +57,7 @@ impl Compiler {
     pub(crate) fn command(&self, program: &str) -> Command {
         match self {
             Self::Rustup(name) => {
-                let mut command = Command::new("rustup");
+                let mut command = rustup();
                 // To ask for a toolchain must not install it.
                 command
                     .env("RUSTUP_AUTO_INSTALL", "0")
@@ -261,6 +261,11 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     env::split_paths(&search_path())
         .map(|directory| directory.join(name))
         .find(|path| is_executable(path))
+}
+
+/// Calls rustup, found as [`program`] finds it.
+pub(crate) fn rustup() -> Command {
+    Command::new(program("rustup").unwrap_or_else(|| "rustup".into()))
 }
 
 /// Whether `path` is a file that can be run.

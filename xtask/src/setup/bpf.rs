@@ -1,7 +1,7 @@
 //! Makes a BPF toolchain usable: with what is there, else with rustup's nightly,
 //! else with Debian's compiler.
 
-use std::{env, process::Command, time::Duration};
+use std::{env, time::Duration};
 
 use anyhow::{Result, anyhow, bail, ensure};
 
@@ -104,7 +104,7 @@ fn with_nightly() -> Result<()> {
     components::may_download()?;
 
     let nightly = Compiler::Rustup(NIGHTLY.to_owned());
-    let mut rustup = Command::new("rustup");
+    let mut rustup = toolchain::rustup();
     if toolchain::version(&nightly).is_ok() {
         process::step("Add the source of `core` to rustup's nightly");
         rustup.args(["component", "add", "rust-src", "--toolchain", NIGHTLY]);
@@ -130,7 +130,7 @@ fn with_debian() -> Result<()> {
     let compiler = linked();
     if let Some(name) = compiler.name() {
         process::step(&format!("Make /usr/bin/rustc known to rustup as `{name}`"));
-        process::run(Command::new("rustup").args(["toolchain", "link", name, "/usr"]))?;
+        process::run(toolchain::rustup().args(["toolchain", "link", name, "/usr"]))?;
     }
     fit_linker(&compiler)
 }

@@ -1,6 +1,6 @@
 //! The formatter and the linter, of the host's toolchain and of the BPF one.
 
-use std::{env, fmt, process::Command, time::Duration};
+use std::{env, fmt, time::Duration};
 
 use anyhow::{Result, ensure};
 
@@ -103,7 +103,7 @@ pub(super) fn may_download() -> Result<()> {
 fn add_with_rustup(component: &str, toolchain: Option<&str>) -> Result<()> {
     may_download()?;
     process::step(&format!("Add {component} to the Rust toolchain"));
-    let mut rustup = Command::new("rustup");
+    let mut rustup = toolchain::rustup();
     rustup.args(["component", "add", component]);
     if let Some(name) = toolchain {
         rustup.args(["--toolchain", name]);
