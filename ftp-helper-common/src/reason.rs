@@ -115,8 +115,6 @@ reasons! {
         "the announced address is not the sender's own (FTP bounce)";
     WrongFamily = 25, "wrong_family", Refusal,
         "the announced address is of another family than the control connection";
-    WrongSide = 26, "wrong_side", Refusal,
-        "a client spoke like a server, or a server like a client";
     Unsolicited = 27, "unsolicited", Refusal,
         "a 227 or 229 came without a PASV or EPSV that asked for it";
     NotGreeted = 28, "not_greeted", Refusal,
