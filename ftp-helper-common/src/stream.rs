@@ -13,9 +13,8 @@ use crate::grammar::{LineParser, TEXT};
 
 /// Rewrites that are remembered per direction. A retransmission of data before
 /// the oldest of them is passed with the base delta and its own bytes.
-pub const REWRITES: usize = 8;
+pub const REWRITES: usize = RING as usize;
 const RING: u32 = 8;
-const _: () = assert!(RING as usize == REWRITES);
 
 /// Longest segment that is kept when it arrives too early.
 pub const STASH: usize = 256;

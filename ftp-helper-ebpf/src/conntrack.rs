@@ -124,10 +124,11 @@ impl Tuple {
     }
 }
 
-/// Fills a tuple and returns its size; ports in host byte order.
+/// Fills a tuple and returns its size. The destination says of which family it
+/// is: a source may be left open (`::`).
 #[inline(always)]
-fn fill(tuple: &mut bpf_sock_tuple, source: &Endpoint, destination: &Endpoint) -> u32 {
-    if source.address.is_v4() {
+pub(crate) fn fill(tuple: &mut bpf_sock_tuple, source: &Endpoint, destination: &Endpoint) -> u32 {
+    if destination.address.is_v4() {
         tuple.__bindgen_anon_1.ipv4.saddr = source.address.v4_be();
         tuple.__bindgen_anon_1.ipv4.daddr = destination.address.v4_be();
         tuple.__bindgen_anon_1.ipv4.sport = source.port.to_be();

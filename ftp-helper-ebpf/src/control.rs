@@ -216,12 +216,7 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
     }
     let mut within = work.position.wrapping_sub(work.chunk_start);
     if within >= work.chunk_len {
-        let left = work.len - work.position;
-        let count = if left < CHUNK as u32 {
-            left
-        } else {
-            CHUNK as u32
-        };
+        let count = (work.len - work.position).min(CHUNK as u32);
         if skb::load(skb, work.payload + work.position, &mut work.chunk, count).is_err() {
             work.fault = rewrite::FAILURE;
             return 1;
@@ -274,7 +269,6 @@ fn command(frame: &mut Frame, kind: Kind) {
         detect::decide(frame, kind);
     }
     let session = frame.session();
-    // A server that answered more often than it was asked must not stay ahead.
     session.commands = session.commands.wrapping_add(1);
     match kind {
         Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {

@@ -10,7 +10,11 @@ use ftp_helper_common::{
     stream::{Rewrite, Stream},
 };
 
-use crate::{maps::WORK, packet::Packet};
+use crate::{
+    maps::WORK,
+    packet::Packet,
+    repeat::{Step, repeat},
+};
 
 /// Bytes that are moved or summed at a time.
 pub(crate) const CHUNK: usize = 256;
@@ -221,22 +225,9 @@ impl Frame {
         unsafe { &mut *context.cast() }
     }
 
-    /// Runs `callback` for 0 to `count - 1` with this frame, until it returns 1.
+    /// Runs `step`, which has to take its context for a frame, with this one.
     #[inline(always)]
-    pub(crate) fn repeat(
-        &mut self,
-        count: u32,
-        callback: unsafe extern "C" fn(u32, *mut core::ffi::c_void) -> i64,
-    ) {
-        // SAFETY: the callback gets a pointer to this frame, which outlives the
-        // loop.
-        unsafe {
-            aya_ebpf::helpers::generated::bpf_loop(
-                count,
-                callback as *mut core::ffi::c_void,
-                core::ptr::from_mut(self).cast(),
-                0,
-            );
-        }
+    pub(crate) fn repeat(&mut self, count: u32, step: Step) {
+        repeat(count, step, self);
     }
 }

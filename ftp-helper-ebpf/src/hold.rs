@@ -70,7 +70,7 @@ pub(crate) fn release(frame: &mut Frame) {
 
 /// Texts are zero-padded, because they are summed as a whole.
 #[inline(always)]
-pub(crate) fn zero_behind(text: &mut [u8; TEXT], len: usize) {
+fn zero_behind(text: &mut [u8; TEXT], len: usize) {
     for (index, byte) in text.iter_mut().enumerate() {
         if index >= len {
             *byte = 0;

@@ -49,6 +49,7 @@ mod log;
 mod maps;
 mod packet;
 mod port;
+mod repeat;
 mod rewrite;
 mod ring;
 mod sequence;

@@ -7,8 +7,10 @@ use aya_ebpf::{
 use ftp_helper_common::{address::Endpoint, expectation::ExpectationKey, interface::ControlPort};
 
 use crate::{
+    conntrack,
     frame::Frame,
     maps::{CONTROL_BITMAP, CONTROL_PORTS, DENIED_PORTS, EXPECTATIONS, PORT_WORDS, RESERVED_PORTS},
+    repeat::repeat,
 };
 
 /// Outside ports that are tried when the announced one is taken.
@@ -73,15 +75,7 @@ pub(crate) fn allocate(frame: &mut Frame) -> bool {
         count: u32::from(last.saturating_sub(first)) + 1,
         found: 0,
     };
-    // SAFETY: the callback gets a pointer to `search`, which outlives the loop.
-    unsafe {
-        aya_ebpf::helpers::generated::bpf_loop(
-            TRIES,
-            try_port as *mut core::ffi::c_void,
-            (&raw mut search).cast(),
-            0,
-        );
-    }
+    repeat(TRIES, try_port, &mut search);
     search.found == 1
 }
 
@@ -119,18 +113,7 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
 fn has_listener(skb: *mut __sk_buff, key: &ExpectationKey) -> bool {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let Endpoint { address, port, .. } = key.outside;
-    let size = if address.is_v4() {
-        tuple.__bindgen_anon_1.ipv4.saddr = key.peer.v4_be();
-        tuple.__bindgen_anon_1.ipv4.daddr = address.v4_be();
-        tuple.__bindgen_anon_1.ipv4.dport = port.to_be();
-        12
-    } else {
-        tuple.__bindgen_anon_1.ipv6.saddr = key.peer.words_be();
-        tuple.__bindgen_anon_1.ipv6.daddr = address.words_be();
-        tuple.__bindgen_anon_1.ipv6.dport = port.to_be();
-        36
-    };
+    let size = conntrack::fill(&mut tuple, &Endpoint::new(key.peer, 0), &key.outside);
     // SAFETY: `tuple` is readable for `size` bytes; the socket is given back.
     unsafe {
         let socket = bpf_skc_lookup_tcp(skb.cast(), &raw mut tuple, size, CURRENT_NETNS, 0);

@@ -12,6 +12,7 @@ use ftp_helper_common::{
     reason::Reason,
     stream::{Question, REWRITES, before},
 };
+use network_types::ip::Ipv6Hdr;
 
 use crate::{
     event,
@@ -141,17 +142,12 @@ unsafe extern "C" fn apply_one(age: u32, context: *mut c_void) -> i64 {
     } else {
         rewrite.end()
     };
-    // A segment that starts inside a rewrite, or right behind held bytes, starts
-    // with the rewrite's text.
-    let wire = if before(from, rewrite.start) {
-        None
-    } else {
-        Some(rewrite.wire_start())
-    };
     let whole = start == rewrite.start && end == rewrite.end();
     let old = end.wrapping_sub(start);
-    if let Some(wire) = wire {
-        frame.work().wire = wire;
+    // A segment that starts inside a rewrite, or right behind held bytes, starts
+    // with the rewrite's text.
+    if !before(from, rewrite.start) {
+        frame.work().wire = frame.work().rewrite.wire_start();
     }
     if replace(frame, start.wrapping_sub(from), old, whole).is_err() {
         let work = frame.work();
@@ -257,22 +253,9 @@ unsafe extern "C" fn shift_chunk(index: u32, context: *mut c_void) -> i64 {
         index
     };
     let offset = index.wrapping_mul(CHUNK as u32);
-    let left = len.wrapping_sub(offset);
-    let count = if left < CHUNK as u32 {
-        left
-    } else {
-        CHUNK as u32
-    };
-    clear_chunk(frame);
-    let work = frame.work();
-    let moved = skb::load(skb, source + offset, &mut work.chunk, count)
-        .and_then(|()| skb::store(skb, target + offset, &work.chunk, count));
-    if moved.is_err() {
-        work.fault = FAILURE;
-        return 1;
-    }
-    work.sum = skb::add(work.sum, skb::sum(&work.chunk));
-    0
+    let moved = load_chunk(frame, offset)
+        .and_then(|count| skb::store(skb, target + offset, &frame.work().chunk, count));
+    stop_at_failure(frame, moved)
 }
 
 /// Cuts the payload down to its first `keep` bytes.
@@ -298,22 +281,31 @@ pub(crate) fn trim(frame: &mut Frame, keep: u32) -> Result<(), ()> {
 unsafe extern "C" fn sum_chunk(index: u32, context: *mut c_void) -> i64 {
     // SAFETY: called by `Frame::repeat`.
     let frame = unsafe { Frame::of(context) };
+    let loaded = load_chunk(frame, index.wrapping_mul(CHUNK as u32)).map(drop);
+    stop_at_failure(frame, loaded)
+}
+
+/// Loads what is left of `work.count` bytes behind `offset`, at most a chunk of
+/// them, and adds them to the sum. Returns their number.
+#[inline(always)]
+fn load_chunk(frame: &mut Frame, offset: u32) -> Result<u32, ()> {
     let skb = frame.skb;
     clear_chunk(frame);
     let work = frame.work();
-    let offset = index.wrapping_mul(CHUNK as u32);
-    let left = work.count.wrapping_sub(offset);
-    let count = if left < CHUNK as u32 {
-        left
-    } else {
-        CHUNK as u32
-    };
-    if skb::load(skb, work.source + offset, &mut work.chunk, count).is_err() {
-        work.fault = FAILURE;
-        return 1;
-    }
+    let count = work.count.wrapping_sub(offset).min(CHUNK as u32);
+    skb::load(skb, work.source + offset, &mut work.chunk, count)?;
     work.sum = skb::add(work.sum, skb::sum(&work.chunk));
-    0
+    Ok(count)
+}
+
+/// What a step of a loop returns.
+#[inline(always)]
+fn stop_at_failure(frame: &mut Frame, result: Result<(), ()>) -> i64 {
+    if result.is_ok() {
+        return 0;
+    }
+    frame.work().fault = FAILURE;
+    1
 }
 
 /// What is loaded is summed as a whole, so the rest has to be zero.
@@ -377,7 +369,7 @@ pub(crate) fn set_lengths(frame: &mut Frame) -> Result<(), ()> {
         skb::write(skb, network + V4_LENGTH, &new.to_ne_bytes())
     } else {
         // Extension headers count as payload.
-        let new = (new + work.packet.transport - 40) as u16;
+        let new = (new + work.packet.transport - size_of::<Ipv6Hdr>() as u32) as u16;
         skb::write(skb, network + V6_LENGTH, &new.to_be_bytes())
     }
 }

@@ -5,8 +5,9 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_loop;
 use ftp_helper_common::stream::{Question, REWRITES, Stream};
+
+use crate::repeat::repeat;
 
 #[repr(C)]
 struct Walk {
@@ -27,15 +28,7 @@ pub(crate) fn ask(stream: &mut Stream, question: Question, position: u32) -> u32
         answer: 0,
         found: 0,
     };
-    // SAFETY: the callback gets a pointer to `walk`, which outlives the loop.
-    unsafe {
-        bpf_loop(
-            REWRITES as u32,
-            step as *mut c_void,
-            (&raw mut walk).cast(),
-            0,
-        )
-    };
+    repeat(REWRITES as u32, step, &mut walk);
     let answer = (walk.found == 1).then_some(walk.answer);
     stream.finish(question, walk.position, answer)
 }

@@ -9,7 +9,7 @@ use ftp_helper_common::stream::Question;
 
 use crate::{
     frame::Frame,
-    packet::tcp_flags,
+    packet::{LINK_HEADER, tcp_flags},
     rewrite::{self, TCP_CHECKSUM},
     ring, skb,
 };
@@ -240,7 +240,7 @@ fn swap_addresses(frame: &mut Frame) -> Result<(), ()> {
         skb::write(skb, network + 8, destination.as_bytes())?;
         skb::write(skb, network + 24, source.as_bytes())?;
     }
-    if frame.work().interface.link_header != 14 {
+    if u32::from(frame.work().interface.link_header) != LINK_HEADER {
         return Ok(());
     }
     let link: [[u8; 6]; 2] = [skb::read(skb, 0)?, skb::read(skb, 6)?];

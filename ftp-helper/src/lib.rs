@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod cli;
 pub mod clock;
+pub mod control_ports;
 pub mod datapath;
 pub mod device;
 pub mod logging;

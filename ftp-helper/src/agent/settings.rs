@@ -9,6 +9,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
+    control_ports::summarise,
     datapath::Maps,
     device::Device,
     network::Network,
@@ -84,12 +85,7 @@ impl Settings {
             }
         }
         // Last: a packet takes the long way only once the rest is there.
-        let kept = maps.control_ports.entries()?;
-        let mut ports: PortSet = kept.iter().map(|(key, _)| key.port).collect();
-        if self.detect || maps.control_bitmap.contains(DETECT_MARK)? {
-            ports.insert(DETECT_MARK);
-        }
-        maps.control_bitmap.store(&ports)
+        summarise(&maps.control_ports, &mut maps.control_bitmap, self.detect)
     }
 
     /// Removes what is no longer wanted; for when all programs are in place.

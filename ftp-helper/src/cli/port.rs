@@ -6,16 +6,16 @@
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, value_parser};
-use ftp_helper_common::interface::{ControlPort, DETECT_MARK};
+use ftp_helper_common::interface::ControlPort;
 use serde::Serialize;
 
 use super::Output;
 use crate::{
+    control_ports::summarise,
     datapath::maps::{CONTROL_BITMAP, CONTROL_PORTS, INTERFACES, Interfaces, PortBits, Ports},
     device::Device,
     output::{self, Format, Row},
     pins::PinDirectory,
-    ports::PortSet,
 };
 
 /// What to do with control ports.
@@ -93,26 +93,15 @@ fn edit(
     let helped = Interfaces::open(pins, INTERFACES)?.entries()?;
     let mut selected: Vec<u32> = helped.iter().map(|(ifindex, _)| *ifindex).collect();
     if !change.interfaces.is_empty() {
-        let wanted: Result<Vec<Device>> = change
-            .interfaces
-            .iter()
-            .map(|name| Device::find(name))
-            .collect();
-        for device in &wanted? {
-            if !selected.contains(&device.index) {
-                bail!(
-                    "{} is not helped: add `-i {}` to `ftp-helper run`",
-                    device.name,
-                    device.name
-                );
+        let mut wanted = Vec::new();
+        for name in &change.interfaces {
+            let index = Device::find(name)?.index;
+            if !selected.contains(&index) {
+                bail!("{name} is not helped: add `-i {name}` to `ftp-helper run`");
             }
+            wanted.push(index);
         }
-        selected.retain(|index| {
-            change
-                .interfaces
-                .iter()
-                .any(|name| Device::name_of(*index) == *name)
-        });
+        selected = wanted;
     }
     let mut ports = Ports::open(pins, CONTROL_PORTS)?;
     for ifindex in selected {
@@ -125,11 +114,5 @@ fn edit(
             one(&mut ports, &key)?;
         }
     }
-    // The bitmap of all interfaces lets other packets pass without a look-up.
-    let mut bits = PortBits::open(pins, CONTROL_BITMAP)?;
-    let mut set: PortSet = ports.entries()?.iter().map(|(key, _)| key.port).collect();
-    if bits.contains(DETECT_MARK)? {
-        set.insert(DETECT_MARK);
-    }
-    bits.store(&set)
+    summarise(&ports, &mut PortBits::open(pins, CONTROL_BITMAP)?, false)
 }
