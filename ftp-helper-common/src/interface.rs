@@ -24,6 +24,13 @@ pub struct Interface {
     pub expectation_timeout: u32,
     /// Most sessions of one client, 0 for no limit.
     pub client_limit: u32,
+    /// Mark of the conntrack entries of admitted data connections.
+    pub ct_mark: u32,
+    /// Mark of the packet that opens an admitted data connection; only the bits
+    /// of `skb_mark_mask` are set.
+    pub skb_mark: u32,
+    /// Bits of the packet's mark that are replaced.
+    pub skb_mark_mask: u32,
 }
 
 /// Bits of [`Interface::flags`].
@@ -38,6 +45,12 @@ pub mod flags {
     pub const FXP: u16 = 8;
     /// A client may leave encryption again with `CCC` (RFC 4217 section 6).
     pub const CCC: u16 = 16;
+    /// Inside hosts are behind this interface: data connections that they open
+    /// come in here.
+    pub const INSIDE: u16 = 32;
+    /// Data connections that inside hosts open are admitted too: there are inside
+    /// interfaces.
+    pub const OUTGOING: u16 = 64;
 }
 
 /// No server listens on port 0: its bit in the bitmap of control ports says that
@@ -60,5 +73,5 @@ pub struct ControlPort {
 /// prefix trie has its length in bits in front (IPv4: 96 more).
 pub type Network = [u8; 16];
 
-const _: () = assert!(size_of::<Interface>() == 32);
+const _: () = assert!(size_of::<Interface>() == 44);
 const _: () = assert!(size_of::<ControlPort>() == 8);

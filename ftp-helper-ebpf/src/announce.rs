@@ -57,15 +57,12 @@ pub(crate) fn handle(frame: &mut Frame) {
             return;
         }
     }
-    match frame.direction() {
-        Direction::Egress => {
-            if let Err(reason) = help_inside(frame) {
-                refuse(frame, reason, kind);
-            }
-        }
-        // The inside host opens this data connection to the outside by itself,
-        // with the peer's own numbers.
-        Direction::Ingress => note(frame, Reason::AnnouncementAccepted, kind),
+    let helped = match frame.direction() {
+        Direction::Egress => help_inside(frame),
+        Direction::Ingress => help_outgoing(frame),
+    };
+    if let Err(reason) = helped {
+        refuse(frame, reason, kind);
     }
 }
 
@@ -147,36 +144,22 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     let anybody =
         fxp::is_on(&work.interface) && (kind == Kind::REPLY_227 || kind == Kind::REPLY_229);
     // A client may hand the endpoint of a server on to another one.
-    work.awaited.peer = if anybody {
+    work.awaited.source = if anybody {
         Address::UNSPECIFIED
     } else {
         work.key.peer.address
     };
-    work.awaited.outside = Endpoint::new(work.key.outside.address, port);
+    work.awaited.destination = Endpoint::new(work.key.outside.address, port);
     // Without translation the inside host itself gets the packet.
     if inside_address != work.key.outside.address && !port::allocate(frame) {
         return Err(Reason::NoFreePort);
     }
-    let now = event::now();
-    let work = frame.work();
-    let expectation = &mut work.expectation;
-    expectation.master = work.key;
-    expectation.inside = Endpoint::new(inside_address, port);
-    expectation.seen_peer = if seen_peer == work.key.peer.address {
-        Address::UNSPECIFIED
-    } else {
-        seen_peer
-    };
-    let kind = work.announcement.kind;
-    expectation.kind = kind.0;
-    let strict = work.interface.flags & interface_flags::STRICT != 0;
-    expectation.unapproved = (strict && (kind == Kind::PORT || kind == Kind::EPRT)).into();
-    expectation.ifindex = work.ifindex;
-    expectation.created = now;
-    expectation.expires = now + u64::from(work.interface.expectation_timeout) * SECOND;
-    if !expectation::create(frame) {
-        return Err(Reason::ExpectationTableFull);
-    }
+    let expectation = &mut frame.work().expectation;
+    expectation.target = Endpoint::new(inside_address, port);
+    expectation.outgoing = 0;
+    let (known, seen) = (frame.work().key.peer.address, seen_peer);
+    set_new_source(frame, known, seen);
+    create(frame)?;
     let outside = outside_address(frame);
     let work = frame.work();
     let carries_address = work.announcement.kind != Kind::REPLY_229
@@ -187,29 +170,96 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
         } else {
             work.announcement.endpoint.address
         },
-        work.awaited.outside.port,
+        work.awaited.destination.port,
     );
-    let changed = work.announced != work.announcement.endpoint;
-    let reason = if changed {
-        Reason::AnnouncementRewritten
+    if work.announced == work.announcement.endpoint {
+        accepted(frame, Reason::AnnouncementAccepted);
     } else {
-        Reason::AnnouncementAccepted
+        accepted(frame, Reason::AnnouncementRewritten);
+        replace(frame);
+    }
+    Ok(())
+}
+
+/// The inside host will open this data connection to the peer, with the numbers
+/// of the line. Where inside interfaces are watched, it is expected there, and
+/// leaves from the address of the control connection.
+#[inline(always)]
+fn help_outgoing(frame: &mut Frame) -> Result<(), Reason> {
+    if frame.work().interface.flags & interface_flags::OUTGOING == 0 {
+        let kind = frame.work().announcement.kind;
+        note(frame, Reason::AnnouncementAccepted, kind);
+        return Ok(());
+    }
+    expectation::remove(frame, Reason::ExpectationReplaced);
+    let inside = frame.session().inside.address;
+    let seen_peer = frame.session().seen_peer.address;
+    let work = frame.work();
+    let Endpoint { address, port, .. } = work.announcement.endpoint;
+    let named = if address.is_unspecified() {
+        seen_peer
+    } else {
+        address
     };
-    event::count(Reason::ExpectationCreated);
+    work.awaited.source = inside;
+    work.awaited.destination = Endpoint::new(named, port);
+    work.expectation.target = Endpoint::new(work.key.peer.address, port);
+    work.expectation.outgoing = 1;
+    let outside = work.key.outside.address;
+    set_new_source(frame, inside, outside);
+    create(frame)?;
+    accepted(frame, Reason::AnnouncementAccepted);
+    Ok(())
+}
+
+/// The target of the awaited connection shall see its source, which is `known`
+/// under one address, under another one.
+#[inline(always)]
+fn set_new_source(frame: &mut Frame, known: Address, seen: Address) {
+    frame.work().expectation.new_source = if seen == known {
+        Address::UNSPECIFIED
+    } else {
+        seen
+    };
+}
+
+/// Completes the expectation in the working memory and puts it in the table.
+#[inline(always)]
+fn create(frame: &mut Frame) -> Result<(), Reason> {
+    let now = event::now();
+    let work = frame.work();
+    let kind = work.announcement.kind;
+    let strict = work.interface.flags & interface_flags::STRICT != 0;
+    let expectation = &mut work.expectation;
+    expectation.master = work.key;
+    expectation.kind = kind.0;
+    expectation.unapproved = (strict && (kind == Kind::PORT || kind == Kind::EPRT)).into();
+    expectation.ifindex = work.ifindex;
+    expectation.created = now;
+    expectation.expires = now + u64::from(work.interface.expectation_timeout) * SECOND;
+    if expectation::create(frame) {
+        event::count(Reason::ExpectationCreated);
+        Ok(())
+    } else {
+        Err(Reason::ExpectationTableFull)
+    }
+}
+
+/// Reports an announcement that is helped.
+#[inline(always)]
+fn accepted(frame: &mut Frame, reason: Reason) {
+    let work = frame.work();
+    work.endpoints[0] = work.expectation.inside(&work.awaited);
     event::report(
         reason,
         work.announcement.kind,
         work.ifindex,
         &work.key,
-        &work.expectation.inside,
-        &work.awaited.outside,
+        &work.endpoints[0],
+        &work.awaited.destination,
     );
     let session = frame.session();
     session.helped = session.helped.wrapping_add(1);
-    if changed {
-        replace(frame);
-    }
-    Ok(())
 }
 
 /// Files the rewrite of an announcement, with what was held of it.

@@ -22,6 +22,11 @@ use crate::packet::Packet;
 #[unsafe(no_mangle)]
 static NF_CONN_TUPLEHASH: u32 = 0;
 
+/// Byte offset of `mark` in `struct nf_conn`, set by the agent from BTF; 0 where
+/// the kernel has no such thing (`CONFIG_NF_CONNTRACK_MARK`).
+#[unsafe(no_mangle)]
+static NF_CONN_MARK: u32 = 0;
+
 /// `struct nf_conntrack_tuple_hash`: a list node of two pointers, then the tuple.
 const TUPLE_HASH_SIZE: u32 = 56;
 const TUPLE_IN_HASH: u32 = 16;
@@ -231,33 +236,39 @@ fn evict(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) {
 /// Creates the entry of an awaited data connection before netfilter sees its
 /// SYN. From then on netfilter translates and admits it like any other.
 #[inline(always)]
-pub(crate) fn admit(skb: *mut __sk_buff, packet: &Packet, expectation: &Expectation) -> bool {
+pub(crate) fn admit(
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    expectation: &Expectation,
+    mark: u32,
+) -> bool {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
-    let (peer, outside) = (&packet.source, &packet.destination);
-    evict(skb, peer, outside);
-    evict(skb, &expectation.inside, peer);
-    let size = fill(&mut tuple, peer, outside);
+    let (source, destination) = (&packet.source, &packet.destination);
+    let target = &expectation.target;
+    evict(skb, source, destination);
+    evict(skb, target, source);
+    let size = fill(&mut tuple, source, destination);
     // SAFETY: both structures are readable for the sizes given.
     let entry =
         unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
     if entry.is_null() {
         return false;
     }
-    let inside = &expectation.inside;
-    let moved = inside != outside;
+    let moved = target != destination;
     // SAFETY: `entry` is ours until it is inserted, which also gives it up when
     // it fails; the address is readable for 16 bytes.
     let inserted = unsafe {
         if moved {
-            let mut address = nat_address(&inside.address);
-            bpf_ct_set_nat_info(entry, &raw mut address, inside.port.into(), MANIP_DST);
+            let mut address = nat_address(&target.address);
+            bpf_ct_set_nat_info(entry, &raw mut address, target.port.into(), MANIP_DST);
         }
-        if !expectation.seen_peer.is_unspecified() {
-            let mut address = nat_address(&expectation.seen_peer);
+        if !expectation.new_source.is_unspecified() {
+            let mut address = nat_address(&expectation.new_source);
             bpf_ct_set_nat_info(entry, &raw mut address, 0, MANIP_SRC);
         }
+        set_mark(entry, mark);
         bpf_ct_set_timeout(entry, SYN_TIMEOUT_MS);
         bpf_ct_set_status(entry, IPS_SEEN_REPLY);
         bpf_ct_insert_entry(entry)
@@ -268,6 +279,21 @@ pub(crate) fn admit(skb: *mut __sk_buff, packet: &Packet, expectation: &Expectat
     // SAFETY: the reference that the insertion returned.
     unsafe { bpf_ct_release(inserted) };
     true
+}
+
+/// Programs may write this one field of an entry themselves.
+///
+/// # Safety
+///
+/// `entry` has to be an entry that is not inserted yet.
+#[inline(always)]
+unsafe fn set_mark(entry: *mut NfConnInit, mark: u32) {
+    // SAFETY: as for `NF_CONN_TUPLEHASH`.
+    let offset = unsafe { core::ptr::read_volatile(&raw const NF_CONN_MARK) };
+    if offset != 0 {
+        // SAFETY: the field lies there, aligned, by the kernel's BTF.
+        unsafe { entry.byte_add(offset as usize).cast::<u32>().write(mark) };
+    }
 }
 
 /// `union nf_inet_addr`.

@@ -5,6 +5,7 @@ use ftp_helper_common::{
     address::Address,
     expectation::{Expectation, ExpectationKey},
     grammar::Kind,
+    interface::{Interface, flags as interface_flags},
     reason::Reason,
     session::flags,
 };
@@ -52,14 +53,7 @@ pub(crate) fn remove(frame: &mut Frame, reason: Reason) {
         return;
     }
     if EXPECTATIONS.remove(&frame.session().expectation).is_ok() {
-        event::report(
-            reason,
-            Kind(expectation.kind),
-            expectation.ifindex,
-            &expectation.master,
-            &expectation.inside,
-            &frame.session().expectation.outside,
-        );
+        report(reason, &frame.session().expectation, expectation);
     }
 }
 
@@ -81,22 +75,20 @@ pub(crate) fn approve(frame: &mut Frame) {
 
 /// The expectation of the SYN at hand, with its key in `work.awaited`.
 #[inline(always)]
-fn find(skb: *mut __sk_buff, work: &mut Work) -> Option<*const Expectation> {
-    work.awaited.peer = work.packet.source.address;
-    work.awaited.outside = work.packet.destination;
+fn find(interface: &Interface, work: &mut Work) -> Option<*const Expectation> {
+    work.awaited.source = work.packet.source.address;
+    work.awaited.destination = work.packet.destination;
     if let Some(expectation) = EXPECTATIONS.get_ptr(&work.awaited) {
-        return Some(expectation);
+        // An inside host must not pose as a peer, nor a peer as an inside host.
+        let inside = interface.flags & interface_flags::INSIDE != 0;
+        // SAFETY: not preallocated, so the element stays intact during this run.
+        let outgoing = unsafe { (*expectation).outgoing } == 1;
+        return (inside == outgoing).then_some(expectation);
     }
-    // SAFETY: the context is valid for the run of the program.
-    let ifindex = unsafe { (*skb).ifindex };
-    // SAFETY: only the agent writes it, and never removes a live one.
-    let on = INTERFACES
-        .get_ptr(&ifindex)
-        .is_some_and(|interface| fxp::is_on(unsafe { &*interface }));
-    if !on {
+    if !fxp::is_on(interface) {
         return None;
     }
-    work.awaited.peer = Address::UNSPECIFIED;
+    work.awaited.source = Address::UNSPECIFIED;
     let expectation = EXPECTATIONS.get_ptr(&work.awaited)?;
     let source = &work.packet.source.address;
     // SAFETY: not preallocated, so the element stays intact during this run.
@@ -108,7 +100,14 @@ fn find(skb: *mut __sk_buff, work: &mut Work) -> Option<*const Expectation> {
 /// it may is the firewall's business.
 #[inline(never)]
 pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
-    let Some(expectation) = find(skb, work) else {
+    // SAFETY: the context is valid for the run of the program.
+    let ifindex = unsafe { (*skb).ifindex };
+    let Some(interface) = INTERFACES.get_ptr(&ifindex) else {
+        return false;
+    };
+    // SAFETY: only the agent writes it, and never removes a live one.
+    let interface = unsafe { &*interface };
+    let Some(expectation) = find(interface, work) else {
         return false;
     };
     let key = &work.awaited;
@@ -124,18 +123,27 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
     }
     let reason = if event::now() >= expectation.expires {
         Reason::ExpectationExpired
-    } else if conntrack::admit(skb, &work.packet, expectation) {
+    } else if conntrack::admit(skb, &work.packet, expectation, interface.ct_mark) {
+        // SAFETY: as above.
+        unsafe {
+            (*skb).mark = (*skb).mark & !interface.skb_mark_mask | interface.skb_mark;
+        }
         Reason::ExpectationMatched
     } else {
         Reason::ConntrackInsertFailed
     };
+    report(reason, key, expectation);
+    true
+}
+
+#[inline(always)]
+fn report(reason: Reason, key: &ExpectationKey, expectation: &Expectation) {
     event::report(
         reason,
         Kind(expectation.kind),
         expectation.ifindex,
         &expectation.master,
-        &expectation.inside,
-        &key.outside,
+        &expectation.inside(key),
+        &key.destination,
     );
-    true
 }

@@ -55,7 +55,7 @@ pub(crate) fn is_control_on(ifindex: u32, port: u16) -> bool {
 /// expected there.
 #[inline(always)]
 pub(crate) fn allocate(frame: &mut Frame) -> bool {
-    let wanted = frame.work().awaited.outside.port;
+    let wanted = frame.work().awaited.destination.port;
     let interface = &frame.work().interface;
     let (digits_first, digits_last) = match wanted {
         0..=9999 => (1024, 9999),
@@ -96,9 +96,9 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
     if index > 0 {
         // SAFETY: no arguments.
         let random = unsafe { bpf_get_prandom_u32() };
-        key.outside.port = (search.first + random % search.count) as u16;
+        key.destination.port = (search.first + random % search.count) as u16;
     }
-    let taken = bit(&RESERVED_PORTS, key.outside.port)
+    let taken = bit(&RESERVED_PORTS, key.destination.port)
         || EXPECTATIONS.get_ptr(&*key).is_some()
         || has_listener(search.skb, key);
     if taken {
@@ -113,7 +113,7 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
 fn has_listener(skb: *mut __sk_buff, key: &ExpectationKey) -> bool {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let size = conntrack::fill(&mut tuple, &Endpoint::new(key.peer, 0), &key.outside);
+    let size = conntrack::fill(&mut tuple, &Endpoint::new(key.source, 0), &key.destination);
     // SAFETY: `tuple` is readable for `size` bytes; the socket is given back.
     unsafe {
         let socket = bpf_skc_lookup_tcp(skb.cast(), &raw mut tuple, size, CURRENT_NETNS, 0);

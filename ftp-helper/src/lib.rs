@@ -17,6 +17,7 @@ pub mod control_ports;
 pub mod datapath;
 pub mod device;
 pub mod logging;
+pub mod mark;
 pub mod network;
 pub mod output;
 pub mod pins;

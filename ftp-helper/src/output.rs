@@ -65,9 +65,14 @@ fn table<R: Row>(rows: &[R]) -> String {
     table.trim_fmt()
 }
 
-/// `address:port`, or `[address]:port` for IPv6.
+/// `address:port`, or `[address]:port` for IPv6; the address alone while the
+/// port is not known.
 pub fn endpoint(endpoint: &Endpoint) -> String {
-    SocketAddr::new(IpAddr::from(endpoint.address), endpoint.port).to_string()
+    let address = IpAddr::from(endpoint.address);
+    match endpoint.port {
+        0 => address.to_string(),
+        port => SocketAddr::new(address, port).to_string(),
+    }
 }
 
 /// The same, or nothing for an endpoint that is not known.

@@ -311,15 +311,15 @@ fn two_clients_with_the_same_port() {
         assert_eq!(awaited.len(), 2);
         for (key, expectation) in awaited {
             let first = expectation.master == one.key();
-            assert_eq!(first, key.outside.port == 50069);
+            assert_eq!(first, key.destination.port == 50069);
             // As many digits, so that the line keeps its length.
-            assert!(key.outside.port >= 10_000);
+            assert!(key.destination.port >= 10_000);
             let inside = if first {
                 "10.0.0.2:50069"
             } else {
                 "10.0.0.3:50069"
             };
-            assert_eq!(expectation.inside, endpoint(address(inside)));
+            assert_eq!(expectation.target, endpoint(address(inside)));
         }
         Ok(())
     });

@@ -161,7 +161,10 @@ fn two_announcements_in_one_segment() {
         ]);
         let awaited = bench.expectations()?;
         assert_eq!(awaited.len(), 1);
-        assert_eq!(awaited[0].0.outside, endpoint(address("203.0.113.1:50070")));
+        assert_eq!(
+            awaited[0].0.destination,
+            endpoint(address("203.0.113.1:50070"))
+        );
         Ok(())
     });
 }
@@ -211,7 +214,7 @@ fn a_port_that_is_not_free_outside() {
         );
         let expectation = bench.expectation(flow, address("203.0.113.1:10007"))?;
         let expectation = expectation.expect("the data connection is awaited");
-        assert_eq!(expectation.inside, endpoint(address("10.0.0.2:50069")));
+        assert_eq!(expectation.target, endpoint(address("10.0.0.2:50069")));
         Ok(())
     });
 }
@@ -269,7 +272,7 @@ fn a_client_that_announces_its_outside_address() {
         ]);
         let expectation = bench.expectation(flow, address("203.0.113.1:50069"))?;
         let expectation = expectation.expect("the data connection is awaited");
-        assert_eq!(expectation.inside, endpoint(address("10.0.0.2:50069")));
+        assert_eq!(expectation.target, endpoint(address("10.0.0.2:50069")));
         Ok(())
     });
 }
@@ -314,7 +317,7 @@ fn eprt_over_ipv6() {
             first(bench, flow, sent, expected);
             let expectation = bench.expectation(flow, address("[2001:db8:1::1]:50069"))?;
             let expectation = expectation.expect("the data connection is awaited");
-            assert_eq!(expectation.inside, endpoint(address("[fd00::2]:50069")));
+            assert_eq!(expectation.target, endpoint(address("[fd00::2]:50069")));
         }
         Ok(())
     });
@@ -351,7 +354,7 @@ fn replies_227_of_a_server_inside() {
             bench.counted(&ONE);
             let expectation = bench.expectation(flow, address("203.0.113.1:50069"))?;
             let expectation = expectation.expect("the data connection is awaited");
-            assert_eq!(expectation.inside, endpoint(address("10.0.0.3:50069")));
+            assert_eq!(expectation.target, endpoint(address("10.0.0.3:50069")));
             assert_eq!(expectation.kind, Kind::REPLY_227.0);
             let session = bench.session(flow)?;
             assert_eq!(session.flags & session_flags::CLIENT_INSIDE, 0);

@@ -154,7 +154,7 @@ fn a_server_that_sees_the_gateway_as_its_client() {
         bench.unchanged(&flow.egress(11, "229 (|||50069|)\r\n"));
         let expectation = bench.expectation(flow, address("203.0.113.1:50069"))?;
         let expectation = expectation.expect("the data connection is awaited");
-        assert_eq!(expectation.seen_peer, endpoint(flow.seen_peer).address);
+        assert_eq!(expectation.new_source, endpoint(flow.seen_peer).address);
         Ok(())
     });
 }

@@ -42,8 +42,8 @@ pub(super) fn expectations(maps: &mut Maps, now: u64) -> Result<()> {
             info!(
                 kind = Kind(expectation.kind).word(),
                 interface = Device::name_of(expectation.ifindex),
-                inside = %endpoint(&expectation.inside),
-                outside = %endpoint(&key.outside),
+                inside = %endpoint(&expectation.inside(&key)),
+                outside = %endpoint(&key.destination),
                 "{}",
                 Reason::ExpectationExpired.word()
             );
@@ -177,8 +177,8 @@ mod tests {
     fn expired_expectations_are_removed_and_counted_and_others_stay() {
         with_maps(|maps| {
             let key = |port| ExpectationKey {
-                peer: at(9, 0).address,
-                outside: at(1, port),
+                source: at(9, 0).address,
+                destination: at(1, port),
             };
             for (port, expires) in [(5001, 9), (5002, 10), (5003, 11)] {
                 let expectation = Expectation {

@@ -98,24 +98,23 @@ impl Agent {
                 );
             }
         }
+        if settings.ct_mark.value != 0 && !datapath.has_marks {
+            bail!(
+                "this kernel's conntrack entries have no marks (CONFIG_NF_CONNTRACK_MARK): use \
+                 --skb-mark, or leave --ct-mark out"
+            );
+        }
         settings.apply(&mut datapath.maps)?;
-        for outside in &settings.outsides {
-            for direction in DIRECTIONS {
-                let attached = datapath.attach(
-                    &outside.device,
-                    direction,
-                    settings.technique,
-                    pins,
-                    &mut new,
-                )?;
-                debug!(
-                    interface = outside.device.name,
-                    direction = direction_word(direction),
-                    technique = attached.technique.word(),
-                    replaced = attached.replaced,
-                    "attached"
-                );
-            }
+        for (device, direction) in settings.attachments() {
+            let attached =
+                datapath.attach(device, direction, settings.technique, pins, &mut new)?;
+            debug!(
+                interface = device.name,
+                direction = direction_word(direction),
+                technique = attached.technique.word(),
+                replaced = attached.replaced,
+                "attached"
+            );
         }
         new.keep();
         drop_others(settings, pins)?;
@@ -214,7 +213,7 @@ async fn kernel_lines(log: Option<&mut AsyncFd<KernelLog>>) -> Result<()> {
 /// not.
 fn drop_others(settings: &Settings, pins: &PinDirectory) -> Result<()> {
     for pin in pins.read()?.attachments {
-        if !settings.selects(pin.device.index) {
+        if !settings.selects(pin.device.index, pin.direction) {
             detach_and_tell(&pin)?;
         }
     }

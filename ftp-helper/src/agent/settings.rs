@@ -6,12 +6,14 @@ use anyhow::{Context as _, Result};
 use ftp_helper_common::{
     address::Address,
     interface::{ControlPort, DETECT_MARK, Interface, flags},
+    session::Direction,
 };
 
 use crate::{
     control_ports::summarise,
     datapath::Maps,
     device::Device,
+    mark::Mark,
     network::Network,
     pins::Technique,
     ports::{PortRange, PortSet},
@@ -35,6 +37,9 @@ pub struct Outside {
 pub struct Settings {
     /// The outside interfaces.
     pub outsides: Vec<Outside>,
+    /// Interfaces with inside hosts behind them, whose own data connections are
+    /// admitted.
+    pub insides: Vec<Device>,
     /// Ports of FTP servers, on every interface.
     pub control_ports: BTreeSet<u16>,
     /// Outside ports for data connections whose announced one is taken.
@@ -55,6 +60,10 @@ pub struct Settings {
     pub require_login: bool,
     /// An announced connection is admitted only after the server's 2xx.
     pub strict: bool,
+    /// Mark of the conntrack entries of data connections.
+    pub ct_mark: Mark,
+    /// Mark of the packets that open data connections.
+    pub skb_mark: Mark,
     /// How programs are attached, where the choice is not left to the agent.
     pub technique: Option<Technique>,
 }
@@ -84,6 +93,10 @@ impl Settings {
                 maps.control_ports.insert(&key, &1)?;
             }
         }
+        for inside in &self.insides {
+            maps.interfaces
+                .insert(&inside.index, &self.inside_interface())?;
+        }
         // Last: a packet takes the long way only once the rest is there.
         summarise(&maps.control_ports, &mut maps.control_bitmap, self.detect)
     }
@@ -96,22 +109,36 @@ impl Settings {
         }
         maps.control_bitmap.store(&wanted)?;
         for (key, _) in maps.control_ports.entries()? {
-            if !(self.selects(key.ifindex) && self.control_ports.contains(&key.port)) {
+            if !(self.is_outside(key.ifindex) && self.control_ports.contains(&key.port)) {
                 maps.control_ports.remove(&key)?;
             }
         }
         for (ifindex, _) in maps.interfaces.entries()? {
-            if !self.selects(ifindex) {
+            if !self.selects(ifindex, Direction::Ingress) {
                 maps.interfaces.remove(&ifindex)?;
             }
         }
         Ok(())
     }
 
-    /// True for an interface that is helped.
-    pub fn selects(&self, ifindex: u32) -> bool {
-        let mut outsides = self.outsides.iter();
-        outsides.any(|outside| outside.device.index == ifindex)
+    /// The devices and directions that a program works on. What inside hosts open
+    /// is seen on its way in.
+    pub fn attachments(&self) -> impl Iterator<Item = (&Device, Direction)> {
+        let outsides = self.outsides.iter().map(|outside| &outside.device);
+        let both = [Direction::Ingress, Direction::Egress];
+        let outsides = outsides.flat_map(move |device| both.map(|direction| (device, direction)));
+        let insides = self.insides.iter();
+        outsides.chain(insides.map(|device| (device, Direction::Ingress)))
+    }
+
+    /// True when a program works on this direction of the interface.
+    pub fn selects(&self, ifindex: u32, direction: Direction) -> bool {
+        self.attachments()
+            .any(|(device, selected)| device.index == ifindex && selected == direction)
+    }
+
+    fn is_outside(&self, ifindex: u32) -> bool {
+        self.selects(ifindex, Direction::Egress)
     }
 
     fn interface(&self, outside: &Outside) -> Result<Interface> {
@@ -129,7 +156,21 @@ impl Settings {
             flags: self.flags(),
             expectation_timeout: self.expectation_timeout,
             client_limit: self.client_limit,
+            ct_mark: self.ct_mark.value,
+            skb_mark: self.skb_mark.value,
+            skb_mark_mask: self.skb_mark.mask,
         })
+    }
+
+    /// No control connection is read there, so most settings have no meaning.
+    fn inside_interface(&self) -> Interface {
+        Interface {
+            flags: flags::INSIDE,
+            ct_mark: self.ct_mark.value,
+            skb_mark: self.skb_mark.value,
+            skb_mark_mask: self.skb_mark.mask,
+            ..Interface::default()
+        }
     }
 
     fn flags(&self) -> u16 {
@@ -139,6 +180,7 @@ impl Settings {
             (self.detect, flags::DETECT),
             (!self.fxp.is_empty(), flags::FXP),
             (self.ccc, flags::CCC),
+            (!self.insides.is_empty(), flags::OUTGOING),
         ]
         .into_iter()
         .filter(|(wanted, _)| *wanted)
@@ -165,6 +207,7 @@ mod tests {
                 device: Device::find("lo").unwrap(),
                 advertise: Some("203.0.113.1".parse().unwrap()),
             }],
+            insides: Vec::new(),
             control_ports: BTreeSet::from([21]),
             ports: PortRange::DYNAMIC,
             expectation_timeout: 60,
@@ -175,6 +218,8 @@ mod tests {
             ccc: false,
             require_login: false,
             strict: true,
+            ct_mark: Mark::default(),
+            skb_mark: Mark::default(),
             technique: None,
         }
     }
@@ -209,6 +254,7 @@ mod tests {
                 flags: flags::STRICT,
                 expectation_timeout: 60,
                 client_limit: 5,
+                ..Interface::default()
             };
             assert_eq!(maps.interfaces.entries().unwrap(), [(lo, expected)]);
             let port = ControlPort {

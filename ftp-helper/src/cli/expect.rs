@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use ftp_helper_common::{
+    address::Endpoint,
     expectation::{Expectation, ExpectationKey},
     grammar::Kind,
 };
@@ -19,7 +20,9 @@ use crate::{
 
 #[derive(Debug, Serialize)]
 struct Entry {
-    peer: IpAddr,
+    /// Who opens the connection: `peer` or `inside`.
+    opens: &'static str,
+    peer: String,
     outside: String,
     inside: String,
     seen_peer: Option<IpAddr>,
@@ -43,6 +46,7 @@ struct Master {
 
 impl Row for Entry {
     const HEADER: &'static [&'static str] = &[
+        "OPENS",
         "PEER",
         "OUTSIDE",
         "INSIDE",
@@ -54,7 +58,8 @@ impl Row for Entry {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.peer.to_string(),
+            self.opens.to_owned(),
+            self.peer.clone(),
             self.outside.clone(),
             self.inside.clone(),
             self.kind.to_owned(),
@@ -69,12 +74,26 @@ impl Entry {
     fn new(key: &ExpectationKey, value: &Expectation, now: u64) -> Self {
         let age = now.saturating_sub(value.created);
         let expires_in = value.expires.saturating_sub(now);
-        let seen_peer = &value.seen_peer;
+        let renamed = Some(value.new_source).filter(|address| !address.is_unspecified());
+        let inside = value.inside(key);
+        let (opens, peer, outside, seen_peer) = if value.outgoing == 1 {
+            let seen = Some(key.destination.address);
+            (
+                "inside",
+                value.target,
+                Endpoint::new(renamed.unwrap_or(inside.address), 0),
+                seen.filter(|address| *address != value.target.address),
+            )
+        } else {
+            let peer = Endpoint::new(key.source, 0);
+            ("peer", peer, key.destination, renamed)
+        };
         Self {
-            peer: key.peer.into(),
-            outside: endpoint(&key.outside),
-            inside: endpoint(&value.inside),
-            seen_peer: (!seen_peer.is_unspecified()).then(|| (*seen_peer).into()),
+            opens,
+            peer: endpoint(&peer),
+            outside: endpoint(&outside),
+            inside: endpoint(&inside),
+            seen_peer: seen_peer.map(IpAddr::from),
             kind: Kind(value.kind).word(),
             interface: Device::name_of(value.ifindex),
             master: Master {
@@ -123,15 +142,15 @@ mod tests {
         let outside = at([203, 0, 113, 1], 45678);
         let peer = at([203, 0, 113, 2], 21);
         let key = ExpectationKey {
-            peer: peer.address,
-            outside,
+            source: peer.address,
+            destination: outside,
         };
         let value = Expectation {
             master: SessionKey {
                 outside: at([203, 0, 113, 1], 40000),
                 peer,
             },
-            inside: at([10, 0, 0, 2], 45678),
+            target: at([10, 0, 0, 2], 45678),
             kind: Kind::PORT.0,
             ifindex: 0x7fff_0000,
             created: clock::seconds(100),
@@ -143,7 +162,7 @@ mod tests {
             ..value
         };
         let mut other = key;
-        other.outside.port = 45679;
+        other.destination.port = 45679;
         vec![(other, expired), (key, value)]
     }
 
@@ -152,21 +171,22 @@ mod tests {
         let rows = entries(sample(), clock::seconds(112));
         assert_eq!(
             output::render(&rows, Format::Table).unwrap(),
-            "PEER         OUTSIDE            INSIDE          KIND  INTERFACE     AGE  EXPIRES IN\n\
-             203.0.113.2  203.0.113.1:45678  10.0.0.2:45678  PORT  if2147418112  12s  48s\n"
+            "OPENS  PEER         OUTSIDE            INSIDE          KIND  INTERFACE     AGE  EXPIRES IN\n\
+             peer   203.0.113.2  203.0.113.1:45678  10.0.0.2:45678  PORT  if2147418112  12s  48s\n"
         );
     }
 
     #[test]
     fn json() {
         let mut sample = sample();
-        sample[1].1.seen_peer = Address::from_v4([10, 0, 0, 1]);
+        sample[1].1.new_source = Address::from_v4([10, 0, 0, 1]);
         let rows = entries(sample, clock::seconds(112));
         let text = output::render(&rows, Format::Json).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             value,
             serde_json::json!([{
+                "opens": "peer",
                 "peer": "203.0.113.2",
                 "outside": "203.0.113.1:45678",
                 "inside": "10.0.0.2:45678",
@@ -178,6 +198,23 @@ mod tests {
                 "expires_in_seconds": 48.0,
             }])
         );
+    }
+
+    #[test]
+    fn one_that_goes_out() {
+        let mut sample = sample();
+        let (key, value) = &mut sample[1];
+        key.source = Address::from_v4([10, 0, 0, 2]);
+        key.destination = at([203, 0, 113, 2], 50000);
+        value.target = key.destination;
+        value.new_source = Address::from_v4([203, 0, 113, 1]);
+        value.outgoing = 1;
+        let rows = entries(sample, clock::seconds(112));
+        assert_eq!(
+            rows[0].cells()[..4],
+            ["inside", "203.0.113.2:50000", "203.0.113.1", "10.0.0.2"]
+        );
+        assert_eq!(rows[0].seen_peer, None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     agent::{self, Outside, Settings},
     datapath::Refused,
     device::Device,
+    mark::Mark,
     network::Network,
     pins::{PinDirectory, Technique},
     ports::{PortRange, PortSet},
@@ -23,6 +24,13 @@ pub(super) struct Arguments {
     /// Outside interface; may be given several times
     #[arg(short, long = "interface", value_name = "IFACE", required = true)]
     interfaces: Vec<String>,
+
+    /// Inside interface, where a firewall lets inside hosts open control
+    /// connections only: data connections that they open are admitted there, and
+    /// leave from the address of the control connection; may be given several
+    /// times
+    #[arg(long = "inside", value_name = "IFACE")]
+    insides: Vec<String>,
 
     /// Port of FTP servers; may be given several times
     #[arg(
@@ -85,6 +93,15 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IFACE=ADDRESS")]
     advertise: Vec<Advertise>,
 
+    /// Set this mark on the conntrack entries of data connections, like 0x15 or
+    /// 0x10/0xf0, so that rules can match them
+    #[arg(long, value_name = "MARK[/MASK]")]
+    ct_mark: Option<Mark>,
+
+    /// Set this mark on the packets that open data connections
+    #[arg(long, value_name = "MARK[/MASK]")]
+    skb_mark: Option<Mark>,
+
     /// How programs are attached, if not with TCX where the kernel has it and
     /// with clsact elsewhere
     #[arg(long, value_enum, value_name = "TECHNIQUE")]
@@ -145,8 +162,19 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         };
         outside.advertise = Some(advertise.address);
     }
+    let mut insides: Vec<Device> = Vec::new();
+    for name in &arguments.insides {
+        let device = Device::find(name)?;
+        if outsides.iter().any(|outside| outside.device == device) {
+            bail!("{name} is given as outside and as inside interface: it is one of them");
+        }
+        if !insides.contains(&device) {
+            insides.push(device);
+        }
+    }
     Ok(Settings {
         outsides,
+        insides,
         control_ports: arguments.control_ports.iter().copied().collect(),
         ports: arguments.port_range,
         expectation_timeout: arguments.expectation_timeout,
@@ -157,6 +185,8 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         ccc: arguments.ccc,
         require_login: arguments.require_login,
         strict: arguments.strict,
+        ct_mark: arguments.ct_mark.unwrap_or_default(),
+        skb_mark: arguments.skb_mark.unwrap_or_default(),
         technique: arguments.attach,
     })
 }
@@ -220,6 +250,10 @@ mod tests {
             "--require-login",
             "--detect",
             "--strict",
+            "--ct-mark",
+            "21",
+            "--skb-mark",
+            "0x10/0xf0",
         ])
         .unwrap();
         assert_eq!(settings.names(), "lo");
@@ -230,6 +264,8 @@ mod tests {
         assert!(settings.denied_ports.contains(3389) && settings.denied_ports.contains(6063));
         assert_eq!(settings.client_limit, 0);
         assert!(settings.require_login && settings.strict && settings.detect);
+        assert_eq!(settings.ct_mark.value, 21);
+        assert_eq!(settings.skb_mark.mask, 0xf0);
         let address = "203.0.113.1".parse().unwrap();
         assert_eq!(settings.outsides[0].advertise, Some(address));
     }
@@ -243,6 +279,9 @@ mod tests {
             &["-i", "lo", "--port-range", "1-2"],
             &["-i", "lo", "--expectation-timeout", "0"],
             &["-i", "lo", "--advertise", "lo"],
+            &["-i", "lo", "--inside", "lo"],
+            &["-i", "lo", "--inside", "missing0"],
+            &["-i", "lo", "--ct-mark", "0x11/0xf0"],
             &["-i", "lo", "--advertise", "lo=0.0.0.0"],
             &["-i", "lo", "--advertise", "wan0=203.0.113.1"],
         ] {

@@ -41,11 +41,16 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 /// Offset of `nf_conn.tuplehash`, read-only for the programs.
 const TUPLEHASH: &str = "NF_CONN_TUPLEHASH";
 
+/// Offset of `nf_conn.mark`, 0 for none; read-only as well.
+const MARK: &str = "NF_CONN_MARK";
+
 /// The programs and maps, loaded.
 pub struct Datapath {
     object: Ebpf,
     /// The maps.
     pub maps: Maps,
+    /// The kernel's conntrack entries have marks.
+    pub has_marks: bool,
 }
 
 impl Datapath {
@@ -70,6 +75,7 @@ impl Datapath {
         let mut loader = EbpfLoader::new();
         loader
             .override_global(TUPLEHASH, &prepared.tuplehash, true)
+            .override_global(MARK, &prepared.mark, true)
             .override_global(aya_log::LEVEL, &log_level, false);
         if let Some((pins, new)) = pins {
             let definitions = aya_obj::Object::parse(bytes).context("can not parse the object")?;
@@ -82,7 +88,11 @@ impl Datapath {
         }
         let mut object = loader.load(bytes).context("can not make the maps")?;
         let maps = Maps::take(&mut object)?;
-        let mut datapath = Self { object, maps };
+        let mut datapath = Self {
+            object,
+            maps,
+            has_marks: prepared.mark != 0,
+        };
         for direction in DIRECTIONS {
             let program = datapath.program_mut(direction)?;
             program

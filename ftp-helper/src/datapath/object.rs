@@ -47,6 +47,9 @@ pub(super) struct Prepared {
     pub(super) object: Object,
     /// Offset of `tuplehash` in the kernel's `struct nf_conn`.
     pub(super) tuplehash: u32,
+    /// Offset of `mark` there; 0 when the kernel has none
+    /// (`CONFIG_NF_CONNTRACK_MARK`).
+    pub(super) mark: u32,
 }
 
 /// Makes the programs ready for the running kernel.
@@ -61,7 +64,12 @@ pub(super) fn prepare() -> Result<Prepared> {
             advice()
         )
     })?;
-    Ok(Prepared { object, tuplehash })
+    let mark = btf.member_offset("nf_conn", "mark").unwrap_or(0);
+    Ok(Prepared {
+        object,
+        tuplehash,
+        mark,
+    })
 }
 
 #[cfg(test)]

@@ -327,8 +327,8 @@ fn tables_hold_what_was_put_in() {
     with_maps(|maps| {
         let table = &mut maps.expectations;
         let key = |port| ExpectationKey {
-            peer: Address::from_v4([203, 0, 113, 2]),
-            outside: Endpoint::new(Address::from_v4([203, 0, 113, 1]), port),
+            source: Address::from_v4([203, 0, 113, 2]),
+            destination: Endpoint::new(Address::from_v4([203, 0, 113, 1]), port),
         };
         for port in 0..200 {
             table.insert(&key(port), &Expectation::default()).unwrap();
@@ -337,7 +337,7 @@ fn tables_hold_what_was_put_in() {
             .entries()
             .unwrap()
             .iter()
-            .map(|(key, _)| key.outside.port)
+            .map(|(key, _)| key.destination.port)
             .collect();
         ports.sort_unstable();
         assert!(ports.into_iter().eq(0..200));

@@ -332,18 +332,22 @@ impl Bench {
     /// Since this was last asked, exactly these things were counted.
     #[track_caller]
     pub fn counted(&mut self, expected: &[(Reason, u64)]) {
-        let now = self.read_counters().expect("counters can be read");
-        let difference: BTreeMap<_, _> = now
-            .iter()
-            .map(|(word, count)| (*word, count - self.counters.get(word).unwrap_or(&0)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let difference = self.counts().expect("counters can be read");
         let expected: BTreeMap<_, _> = expected
             .iter()
             .map(|(reason, count)| (reason.word(), *count))
             .collect();
-        self.counters = now;
+        self.counters = self.read_counters().expect("counters can be read");
         assert_eq!(difference, expected, "what was counted, and what should be");
+    }
+
+    /// What was counted since everything was forgotten, without what was not.
+    pub fn counts(&self) -> Result<BTreeMap<&'static str, u64>> {
+        let now = self.read_counters()?;
+        let grown = now
+            .into_iter()
+            .map(|(word, count)| (word, count - self.counters.get(word).unwrap_or(&0)));
+        Ok(grown.filter(|(_, count)| *count > 0).collect())
     }
 
     /// How often this was counted since everything was forgotten.
@@ -389,8 +393,8 @@ fn interface() -> Interface {
 
 fn expectation_key(flow: &Flow, outside: SocketAddr) -> ExpectationKey {
     ExpectationKey {
-        peer: endpoint(flow.peer).address,
-        outside: endpoint(outside),
+        source: endpoint(flow.peer).address,
+        destination: endpoint(outside),
     }
 }
 
