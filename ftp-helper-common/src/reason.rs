@@ -90,8 +90,8 @@ reasons! {
         "part of an announcement was held back until the rest of its line came";
     LineReleased = 12, "line_released", Work,
         "a held line turned out not to need a rewrite and was passed on as it was";
-    SegmentCut = 13, "segment_cut", Work,
-        "a segment grew too large and its tail was left for the sender to send again";
+    SegmentSplit = 13, "segment_split", Work,
+        "a segment grew too large, or brought many announcements, and went on in pieces";
     Opaque = 14, "opaque", Work,
         "the control connection changed to TLS or GSSAPI; no more help is possible";
     Reordered = 15, "reordered", Work,

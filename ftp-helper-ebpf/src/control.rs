@@ -14,10 +14,10 @@ use crate::{
     frame::{CHUNK, Frame},
     hold, lock, log,
     packet::tcp_flags,
-    rewrite, ring, sequence, skb, stash,
+    piece, rewrite, ring, sequence, skb, stash,
 };
 
-/// Rewrites that one segment may bring. More than that are left for the next
+/// Rewrites that one segment may bring. What comes behind them goes on as another
 /// one, so that the ring always holds every rewrite of the segment at hand.
 const REWRITES_PER_SEGMENT: u32 = 4;
 
@@ -36,6 +36,11 @@ pub(crate) fn handle(frame: &mut Frame) -> Verdict {
     }
     let verdict = data(frame);
     lock::give_back(frame);
+    let size = frame.work().split;
+    if size > 0 {
+        event::count(Reason::SegmentSplit);
+        return piece::split(frame, size);
+    }
     log::segment(frame, verdict);
     if verdict != Verdict::Next {
         log::stopped(frame, verdict);
@@ -81,8 +86,9 @@ fn finish(frame: &mut Frame, result: Result<(), ()>) -> Verdict {
     if result.is_ok() {
         return Verdict::Next;
     }
-    // A mismatch was counted where it was found.
-    if frame.work().fault != rewrite::MISMATCH {
+    // The others were counted where they were found.
+    let fault = frame.work().fault;
+    if fault != rewrite::MISMATCH && fault != rewrite::TOO_LARGE {
         event::count(Reason::RewriteFailed);
     }
     Verdict::Drop
@@ -132,6 +138,12 @@ fn data(frame: &mut Frame) -> Verdict {
         let stream = frame.stream();
         stream.next = end;
         stream.hold_len = hold_len;
+        // What the parser has not read yet comes by again.
+        let position = frame.work().position;
+        if position < len && position > 0 {
+            frame.work().split = position;
+            return Verdict::Drop;
+        }
     }
     send(frame)
 }

@@ -13,6 +13,7 @@ use ftp_helper_common::{
 use crate::{
     maps::WORK,
     packet::Packet,
+    piece::Piece,
     repeat::{Step, repeat},
 };
 
@@ -64,6 +65,11 @@ pub(crate) struct Work {
     /// Why the packet can not be sent: 0 while it can, else a constant of
     /// [`rewrite`](crate::rewrite).
     pub(crate) fault: u32,
+    /// The segment has to go on in pieces, the first of this many bytes; 0 when
+    /// it goes on as one.
+    pub(crate) split: u32,
+    /// The part of the packet that is due.
+    pub(crate) piece: Piece,
     /// The handshake that the packet completes, when `is_proven`.
     pub(crate) handshake: Handshake,
     pub(crate) is_proven: u32,
@@ -163,6 +169,20 @@ impl Frame {
             reverse,
             work,
             egress: (direction == Direction::Egress).into(),
+        }
+    }
+
+    /// A packet alone, to be changed before its session is known: nothing of a
+    /// session may be asked for.
+    #[inline(always)]
+    pub(crate) fn bare(skb: *mut __sk_buff, work: &mut Work) -> Self {
+        Self {
+            skb,
+            session: core::ptr::null_mut(),
+            stream: core::ptr::null_mut(),
+            reverse: core::ptr::null_mut(),
+            work,
+            egress: 0,
         }
     }
 

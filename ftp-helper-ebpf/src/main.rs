@@ -9,6 +9,7 @@
 //! 3. [`control`] feeds the new bytes of a segment to the grammar, decides
 //!    about announcements ([`announce`]), holds back unfinished ones ([`hold`])
 //!    and keeps what came too early ([`stash`]).
+//!    What gets too large goes on in pieces ([`piece`]).
 //! 4. [`rewrite`] puts the texts in place and [`sequence`] translates sequence,
 //!    acknowledgment and SACK numbers. First transmissions and
 //!    retransmissions take the same way, so they get the same bytes.
@@ -48,6 +49,7 @@ mod lock;
 mod log;
 mod maps;
 mod packet;
+mod piece;
 mod port;
 mod repeat;
 mod rewrite;

@@ -18,31 +18,31 @@ use crate::{
     event,
     frame::{CHUNK, Frame},
     packet::tcp_flags,
-    ring, skb,
+    ring, sequence, skb,
 };
 
-/// TCP flags and checksum, in bytes from the start of the header.
-const TCP_FLAGS: u32 = 12;
+/// TCP checksum, in bytes from the start of the header.
 pub(crate) const TCP_CHECKSUM: u32 = 16;
 /// Total length and checksum of IPv4, payload length of IPv6.
 const V4_LENGTH: u32 = 2;
 const V4_CHECKSUM: u32 = 10;
 const V6_LENGTH: u32 = 4;
 /// Values of [`Work::fault`](crate::frame::Work): the packet could not be changed,
-/// or it has other bytes at the place of a rewrite.
+/// it has other bytes at the place of a rewrite, or it has to go on in pieces.
 pub(crate) const FAILURE: u32 = 1;
 pub(crate) const MISMATCH: u32 = 2;
+pub(crate) const TOO_LARGE: u32 = 3;
 
 /// Cuts the segment down to `work.to` and puts every text that it touches in
 /// place. Headers are right afterwards, but for sequence numbers.
 #[inline(always)]
 pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
     let len = frame.work().len;
-    fit(frame);
+    fit(frame)?;
     let keep = frame.work().to.wrapping_sub(frame.work().from);
     if keep < len {
         trim(frame, keep)?;
-        clear_fin(frame)?;
+        sequence::clear_flag(frame, tcp_flags::FIN)?;
     }
     let from = frame.work().from;
     frame.work().wire = ring::ask(frame.stream(), Question::ToWire, from);
@@ -55,9 +55,9 @@ pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
 }
 
 /// A segment that changes its length can not stay a GSO segment, and must not
-/// outgrow the interface: leaves the tail of a too large one to its sender.
+/// outgrow the interface: what is too large goes on in pieces.
 #[inline(always)]
-fn fit(frame: &mut Frame) {
+fn fit(frame: &mut Frame) -> Result<(), ()> {
     let work = frame.work();
     let (from, to) = (work.from, work.to);
     work.growth = 0;
@@ -65,19 +65,21 @@ fn fit(frame: &mut Frame) {
     frame.repeat(REWRITES as u32, fit_one);
     let growth = frame.work().growth;
     if frame.work().resized == 0 {
-        return;
+        return Ok(());
     }
     let limit = limit(frame);
     let len = to.wrapping_sub(from);
     if len + growth <= limit {
-        return;
+        return Ok(());
     }
     // A text that the cut goes through is sent as a whole.
     let keep = limit.saturating_sub(growth + TEXT as u32).max(1);
-    if keep < len {
-        frame.work().to = from.wrapping_add(keep);
-        event::count(Reason::SegmentCut);
+    if keep >= len {
+        return Ok(());
     }
+    frame.work().split = keep;
+    frame.work().fault = TOO_LARGE;
+    Err(())
 }
 
 /// Most payload that the packet may have when it is one frame: what the
@@ -258,24 +260,48 @@ unsafe extern "C" fn shift_chunk(index: u32, context: *mut c_void) -> i64 {
     stop_at_failure(frame, moved)
 }
 
+/// Cuts the first `count` bytes of the payload off.
+#[inline(always)]
+pub(crate) fn behead(frame: &mut Frame, count: u32) -> Result<(), ()> {
+    let skb = frame.skb;
+    let work = frame.work();
+    let (payload, rest) = (work.payload, work.len - count);
+    let cut = sum(frame, payload, count)?;
+    let moved = shift(frame, payload + count, payload, rest)?;
+    let work = frame.work();
+    work.len = rest;
+    let old = skb::add(cut, skb::at(moved, count));
+    let difference = skb::subtract(moved, old);
+    skb::l4_apply(skb, work.transport + TCP_CHECKSUM, difference)
+}
+
 /// Cuts the payload down to its first `keep` bytes.
 #[inline(always)]
 pub(crate) fn trim(frame: &mut Frame, keep: u32) -> Result<(), ()> {
     let skb = frame.skb;
     let work = frame.work();
-    work.source = work.payload + keep;
-    work.count = work.len - keep;
+    let (start, count) = (work.payload + keep, work.len - keep);
+    let cut = skb::at(sum(frame, start, count)?, keep);
+    let work = frame.work();
+    work.len = keep;
+    skb::l4_apply(skb, work.transport + TCP_CHECKSUM, skb::subtract(0, cut))?;
+    skb::set_len(skb, work.payload + keep)
+}
+
+/// The sum of `count` bytes of the packet, as from an even position.
+#[inline(always)]
+fn sum(frame: &mut Frame, start: u32, count: u32) -> Result<u32, ()> {
+    let work = frame.work();
+    work.source = start;
+    work.count = count;
     work.sum = 0;
-    let count = work.count;
     frame.repeat(count.div_ceil(CHUNK as u32) & 0xffff, sum_chunk);
     let work = frame.work();
-    if work.fault != 0 {
-        return Err(());
+    if work.fault == 0 {
+        Ok(work.sum)
+    } else {
+        Err(())
     }
-    let sum = skb::at(work.sum, keep);
-    work.len = keep;
-    skb::l4_apply(skb, work.transport + TCP_CHECKSUM, skb::subtract(0, sum))?;
-    skb::set_len(skb, work.payload + keep)
 }
 
 unsafe extern "C" fn sum_chunk(index: u32, context: *mut c_void) -> i64 {
@@ -316,27 +342,6 @@ pub(crate) fn clear_chunk(frame: &mut Frame) {
         // of `memset`, whose loop the verifier would have to follow.
         unsafe { core::ptr::from_mut(word).write_volatile(0) };
     }
-}
-
-/// The FIN stands behind the bytes that were cut off.
-#[inline(always)]
-fn clear_fin(frame: &mut Frame) -> Result<(), ()> {
-    if !frame.work().packet.has(tcp_flags::FIN) {
-        return Ok(());
-    }
-    let skb = frame.skb;
-    let transport = frame.work().transport;
-    let at = transport + TCP_FLAGS;
-    let word: [u8; 2] = skb::read(skb, at)?;
-    let cleared = [word[0], word[1] & !tcp_flags::FIN];
-    skb::write(skb, at, &cleared)?;
-    skb::l4_replace_u16(
-        skb,
-        transport + TCP_CHECKSUM,
-        u16::from_ne_bytes(word),
-        u16::from_ne_bytes(cleared),
-        0,
-    )
 }
 
 /// Brings the IP length and the length in TCP's pseudo header to the payload

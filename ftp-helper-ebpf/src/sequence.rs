@@ -17,6 +17,8 @@ use crate::{
 /// Offsets in the TCP header.
 const SEQUENCE: u32 = 4;
 const ACKNOWLEDGMENT: u32 = 8;
+/// Header length, and the flags in its second byte.
+const FLAGS: u32 = 12;
 const URGENT: u32 = 18;
 /// A TCP header without options, and the most there can be of them.
 const HEADER: u32 = 20;
@@ -140,6 +142,40 @@ unsafe extern "C" fn translate_edge(index: u32, context: *mut c_void) -> i64 {
         return 1;
     }
     0
+}
+
+/// The segment starts `bytes` later than its header says.
+#[inline(always)]
+pub(crate) fn advance(frame: &mut Frame, bytes: u32) -> Result<(), ()> {
+    let from = frame.work().packet.sequence;
+    let to = from.wrapping_add(bytes);
+    replace_u32(frame, SEQUENCE, from, to)?;
+    let work = frame.work();
+    work.packet.sequence = to;
+    work.from = to;
+    if !work.packet.has(tcp_flags::URG) {
+        return Ok(());
+    }
+    let urgent = work.packet.urgent;
+    if u32::from(urgent) <= bytes {
+        return clear_flag(frame, tcp_flags::URG);
+    }
+    let left = urgent - bytes as u16;
+    work.packet.urgent = left;
+    replace_u16(frame, URGENT, urgent, left)
+}
+
+/// Clears a flag of the TCP header.
+#[inline(always)]
+pub(crate) fn clear_flag(frame: &mut Frame, flag: u8) -> Result<(), ()> {
+    if !frame.work().packet.has(flag) {
+        return Ok(());
+    }
+    let skb = frame.skb;
+    let at = frame.work().transport + FLAGS;
+    frame.work().packet.flags &= !flag;
+    let word = u16::from_be_bytes(skb::read(skb, at)?);
+    replace_u16(frame, FLAGS, word, word & !u16::from(flag))
 }
 
 /// Replaces a number at `at` bytes into the TCP header.

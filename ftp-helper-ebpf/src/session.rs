@@ -13,7 +13,7 @@ use crate::{
     frame::{Frame, Work},
     maps::{CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
-    port,
+    piece, port,
 };
 
 /// A TCP packet of a control connection, or of one that may become one.
@@ -36,6 +36,11 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
     let present = unsafe { (*skb).len };
     if work.len == u32::MAX || work.payload + work.len > present {
         event::count(Reason::Malformed);
+        return Verdict::Drop;
+    }
+    // What comes in would not come by again before others did.
+    if direction == Direction::Egress && !piece::take(skb, work) {
+        event::count(Reason::RewriteFailed);
         return Verdict::Drop;
     }
     if work.packet.has(tcp_flags::SYN) {
@@ -90,6 +95,7 @@ pub(crate) fn prepare(work: &mut Work) -> bool {
     work.to = work.packet.sequence.wrapping_add(work.packet.payload_len);
     work.rewrites = 0;
     work.fault = 0;
+    work.split = 0;
     true
 }
 

@@ -7,9 +7,9 @@ use ftp_helper_common::{
     stream::{STASH, flags as stream_flags},
 };
 use ftp_helper_tests::packets::{
-    bench::{Bench, bench_with},
+    bench::{Bench, Fate, Fated as _, bench_with},
     flow::Flow,
-    segment::{Segment, flags},
+    segment::flags,
 };
 
 const SENT: &str = "PORT 10,0,0,2,195,149\r\n";
@@ -294,8 +294,8 @@ fn kept_bytes_that_no_longer_fit() {
     });
 }
 
-/// A segment that gets too long for the interface is cut, and its sender
-/// repeats the tail.
+/// A segment that gets too long for the interface goes on in pieces, which come
+/// by again; see also the tests of `pieces`.
 #[test]
 fn too_long_for_the_interface() {
     bench_with(Flow::client_inside, |bench, flow| {
@@ -305,27 +305,17 @@ fn too_long_for_the_interface() {
         let fits = format!("{SENT}{}", filler(548 - 26));
         let expected = format!("{WIRE}{}", filler(548 - 26));
         bench.becomes(&flow.egress(0, fits), &flow.egress(0, expected));
-        for extra in 1..4 {
-            bench.open(flow)?;
-            let line = filler(548 - 26 + extra);
-            let segment = flow.egress(0, format!("{SENT}{line}"));
-            let outcome = bench.run(Direction::Egress, &segment.bytes())?;
-            let kept = outcome.packet.len() - 14 - 20 - 32;
-            assert!(kept <= 548, "{kept} bytes go on");
-            let expected = flow.egress(0, &format!("{WIRE}{line}")[..kept]);
-            assert_eq!(outcome.packet, expected.bytes());
-            bench.counted(&[
-                (Reason::AnnouncementRewritten, 1),
-                (Reason::ExpectationCreated, 1),
-                (Reason::SegmentCut, 1),
-            ]);
-            // The receiver gets the tail when it is repeated.
-            let tail = &line[kept - 26..];
-            let (sent, wire) = (u32::try_from(kept - 3)?, u32::try_from(kept)?);
-            bench.becomes(&flow.egress(sent, tail), &flow.egress(wire, tail));
-            let acknowledged: Segment = flow.peer_acknowledges(wire);
-            bench.becomes(&acknowledged, &flow.peer_acknowledges(sent));
-        }
+        bench.open(flow)?;
+        let segment = flow.egress(0, format!("{SENT}{}", filler(548 - 26 + 1)));
+        let segment = segment.bytes();
+        let outcome = bench.run(Direction::Egress, &segment)?;
+        assert_eq!(outcome.fate()?, Fate::Redirect);
+        assert_eq!(outcome.packet, segment);
+        bench.counted(&[
+            (Reason::AnnouncementRewritten, 1),
+            (Reason::ExpectationCreated, 1),
+            (Reason::SegmentSplit, 1),
+        ]);
         Ok(())
     });
 }
