@@ -67,14 +67,15 @@ pub(crate) fn load_header<T: Plain>(
 }
 
 /// A length from 1 to `MAX`, in a form in which the verifier sees both bounds:
-/// the compiler must not merge this test with what it knows already.
+/// the compiler must not merge this test with what it knows already, and before
+/// Linux 6.8 a verifier learns nothing from a test for zero.
 #[inline(always)]
 fn bounded<const MAX: usize>(len: u32) -> Result<u32, ()> {
-    let len = core::hint::black_box(len);
-    if len == 0 || len > MAX as u32 {
-        Err(())
+    let last = core::hint::black_box(len.wrapping_sub(1));
+    if last < MAX as u32 {
+        Ok(last + 1)
     } else {
-        Ok(len)
+        Err(())
     }
 }
 
