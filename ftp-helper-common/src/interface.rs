@@ -57,6 +57,15 @@ pub mod flags {
 /// sessions are detected on some interface.
 pub const DETECT_MARK: u16 = 0;
 
+/// Values of the map of control ports.
+pub mod control_port {
+    /// Not a control port any more: sessions that are there go on, because their
+    /// sequence numbers need translation to the end; none are taken on.
+    pub const DRAINING: u8 = 0;
+    /// New sessions are taken on.
+    pub const OPEN: u8 = 1;
+}
+
 /// A TCP port of FTP servers on one interface.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, FromBytes, Hash, Immutable, IntoBytes, KnownLayout, PartialEq)]

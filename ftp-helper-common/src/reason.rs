@@ -131,6 +131,8 @@ reasons! {
         "a data connection came before the server's 2xx, and the configuration demands one";
     ClientLimit = 34, "client_limit", Refusal,
         "the client has as many control connections as one may have";
+    NotFtp = 35, "not_ftp", Refusal,
+        "a client speaks HTTP on a control port; the connection goes on without help";
 
     OutOfOrder = 40, "out_of_order", Drop,
         "a segment arrived before the one that precedes it and could not be kept; the sender repeats it";

@@ -70,7 +70,9 @@ fn closes(frame: &mut Frame) -> bool {
 /// Only the headers have to be changed, if anything.
 #[inline(always)]
 fn translate(frame: &mut Frame) -> Verdict {
-    if frame.stream().is_plain() && frame.reverse().is_plain() {
+    // An urgent pointer may reach over what will be rewritten.
+    let is_urgent = frame.work().packet.has(tcp_flags::URG);
+    if frame.stream().is_plain() && frame.reverse().is_plain() && !is_urgent {
         return Verdict::Next;
     }
     let from = frame.work().from;
@@ -160,9 +162,17 @@ fn has_room(frame: &mut Frame) -> bool {
     stream.has_arrived(wire)
 }
 
-/// Encrypted data: no line to read, positions are translated as before.
+/// Encrypted data: no line to read, positions are translated as before. What is
+/// still held of the last line goes out in front of it.
 #[inline(always)]
 fn opaque(frame: &mut Frame) -> Verdict {
+    if frame.stream().hold_len > 0 {
+        if !has_room(frame) {
+            event::count(Reason::TooManyRewrites);
+            return Verdict::Drop;
+        }
+        hold::release(frame);
+    }
     let to = frame.work().to;
     if before(frame.stream().next, to) {
         frame.stream().next = to;
@@ -211,6 +221,12 @@ unsafe extern "C" fn next_event(_index: u32, context: *mut c_void) -> i64 {
     hold::release(frame);
     if step & LINE != 0 {
         line(frame);
+        if frame.session().flags & flags::OPAQUE != 0 {
+            // What comes behind this line is not read any more.
+            let work = frame.work();
+            work.position = work.len;
+            return 1;
+        }
     }
     (frame.work().rewrites >= REWRITES_PER_SEGMENT).into()
 }
@@ -292,6 +308,13 @@ fn command(frame: &mut Frame, kind: Kind) {
             expectation::remove(frame, Reason::ExpectationReplaced);
         }
         Kind::LONG => event::count(Reason::Unsupported),
+        // A page made a browser speak to a server that it chose, and chooses the
+        // lines of what is sent (NAT slipstreaming).
+        Kind::HTTP => {
+            session.flags |= flags::OPAQUE;
+            announce::refuse(frame, Reason::NotFtp, kind);
+            expectation::remove(frame, Reason::ExpectationTornDown);
+        }
         _ => {}
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Work {
     pub(crate) is_proven: u32,
     /// The session is not on a control port.
     pub(crate) is_candidate: u32,
+    /// Sessions are taken on at the control port of the packet.
+    pub(crate) is_open: u32,
     /// The packet goes to the server.
     pub(crate) to_server: u32,
     /// Inside host and peer as conntrack knows them.

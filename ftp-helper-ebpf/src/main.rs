@@ -64,7 +64,10 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use ftp_helper_common::{interface::DETECT_MARK, session::Direction};
+use ftp_helper_common::{
+    interface::{DETECT_MARK, control_port},
+    session::Direction,
+};
 
 use crate::{frame::Work, packet::Packet};
 
@@ -115,7 +118,7 @@ fn handle(ctx: &TcContext, direction: Direction) -> Verdict {
 }
 
 /// True for a packet of a control connection; notes in `work.to_server` which
-/// way it goes. A function of its own, behind which the verifier's paths meet.
+/// way it goes, and in `work.is_open` whether it may open a session. A function of its own, behind which the verifier's paths meet.
 #[inline(never)]
 fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> bool {
     let packet = &work.packet;
@@ -123,15 +126,17 @@ fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> bool 
     if port::is_control(source) || port::is_control(destination) {
         // SAFETY: the context is valid for the run of the program.
         let ifindex = unsafe { (*skb).ifindex };
-        let to_server = port::is_control_on(ifindex, destination);
-        if to_server || port::is_control_on(ifindex, source) {
-            work.to_server = to_server.into();
+        let to_server = port::control_on(ifindex, destination);
+        if let Some(kind) = to_server.or_else(|| port::control_on(ifindex, source)) {
+            work.to_server = to_server.is_some().into();
+            work.is_open = (kind == control_port::OPEN).into();
             return true;
         }
     }
     if direction == Direction::Ingress && packet.is_pure_syn() && expectation::admit(skb, work) {
         return false;
     }
+    work.is_open = 0;
     port::is_control(DETECT_MARK) && detect::find(skb, work, direction)
 }
 

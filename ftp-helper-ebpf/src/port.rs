@@ -37,17 +37,20 @@ pub(crate) fn is_denied(port: u16) -> bool {
     bit(&DENIED_PORTS, port)
 }
 
-/// True when `port` is a control port on this interface.
+/// What kind of control port `port` is on this interface, if it is one: see
+/// [`control_port`](ftp_helper_common::interface::control_port).
 #[inline(always)]
-pub(crate) fn is_control_on(ifindex: u32, port: u16) -> bool {
-    is_control(port)
-        && CONTROL_PORTS
-            .get_ptr(ControlPort {
-                ifindex,
-                port,
-                reserved: 0,
-            })
-            .is_some()
+pub(crate) fn control_on(ifindex: u32, port: u16) -> Option<u8> {
+    if !is_control(port) {
+        return None;
+    }
+    let key = ControlPort {
+        ifindex,
+        port,
+        reserved: 0,
+    };
+    // SAFETY: only the agent writes it, a single byte.
+    CONTROL_PORTS.get_ptr(key).map(|value| unsafe { *value })
 }
 
 /// Sets the port of `work.awaited` to a free one, the announced one if possible, then one

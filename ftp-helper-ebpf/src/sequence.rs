@@ -5,9 +5,10 @@
 
 use core::ffi::c_void;
 
-use ftp_helper_common::stream::Question;
+use ftp_helper_common::stream::{Question, before};
 
 use crate::{
+    announce,
     frame::Frame,
     packet::{LINK_HEADER, tcp_flags},
     rewrite::{self, TCP_CHECKSUM},
@@ -38,10 +39,7 @@ pub(crate) fn translate(frame: &mut Frame) -> Result<(), ()> {
         replace_u32(frame, SEQUENCE, from, to)?;
     }
     if frame.work().packet.has(tcp_flags::URG) {
-        let urgent = frame.work().packet.urgent;
-        let behind = from.wrapping_add(urgent.into());
-        let behind = ring::ask(frame.stream(), Question::ToWire, behind);
-        replace_u16(frame, URGENT, urgent, behind.wrapping_sub(to) as u16)?;
+        urgent(frame, from, to)?;
     }
     if !frame.work().packet.has(tcp_flags::ACK) || frame.reverse().is_plain() {
         return Ok(());
@@ -55,6 +53,27 @@ pub(crate) fn translate(frame: &mut Frame) -> Result<(), ()> {
         return selective(frame);
     }
     Ok(())
+}
+
+/// Translates the urgent pointer. One that points over bytes which may still be
+/// rewritten can not be right, and a receiver never takes it back: the segment goes on
+/// without. The one with the urgent byte brings it again.
+#[inline(always)]
+fn urgent(frame: &mut Frame, from: u32, to: u32) -> Result<(), ()> {
+    let urgent = frame.work().packet.urgent;
+    let behind = from.wrapping_add(urgent.into());
+    let stream = frame.stream();
+    let read = if stream.hold_len > 0 {
+        stream.hold_start()
+    } else {
+        stream.next
+    };
+    if before(read, behind) && announce::may_rewrite(frame) {
+        clear_flag(frame, tcp_flags::URG)?;
+        return replace_u16(frame, URGENT, urgent, 0);
+    }
+    let behind = ring::ask(frame.stream(), Question::ToWire, behind);
+    replace_u16(frame, URGENT, urgent, behind.wrapping_sub(to) as u16)
 }
 
 /// Translates the edges of SACK blocks.

@@ -13,7 +13,7 @@ use crate::{
     frame::{Frame, Work},
     maps::{CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
-    piece, port,
+    piece,
 };
 
 /// A TCP packet of a control connection, or of one that may become one.
@@ -163,10 +163,10 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
         // The ports are used again: nothing of the old one may touch the new one.
         end(&mut Frame::new(skb, work, session, direction));
         let _ = SESSIONS.remove(&work.key);
-        // Elsewhere the greeting decides again.
-        if !port::is_control_on(work.ifindex, work.packet.destination.port) {
-            return None;
-        }
+    }
+    // Elsewhere the greeting decides.
+    if work.is_open == 0 {
+        return None;
     }
     let client_inside = (direction == Direction::Egress) == (work.to_server == 1);
     if !open(skb, work, client_inside) {

@@ -145,7 +145,7 @@ fn an_active_server_behind_a_port_forwarding() {
         bench.counted(&[(Reason::ExpectationMatched, 1)]);
         let entry = tracked(bench, "198.51.100.7:50069")?;
         let translated = format!("dst={}", flow.outside.ip());
-        assert!(entry.iter().any(|is| *is == translated), "{entry:?}");
+        assert!(entry.contains(&translated), "{entry:?}");
         // Its well-known port stays.
         assert!(entry.iter().any(|is| is == "dport=20"), "{entry:?}");
         stands(bench, 0)

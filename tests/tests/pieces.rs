@@ -31,13 +31,14 @@ impl Speech {
             let port = 50_000 + number;
             for (address, text) in [(client, &mut said), (wan, &mut heard)] {
                 *text += &filler;
-                *text += &match lab.setup.family() {
+                let line = match lab.setup.family() {
                     Family::V4 => {
                         let octets = address.to_string().replace('.', ",");
                         format!("PORT {octets},{},{}\r\n", port >> 8, port & 255)
                     }
                     Family::V6 => format!("EPRT |2|{address}|{port}|\r\n"),
                 };
+                text.push_str(&line);
             }
         }
         Self { said, heard }

@@ -31,6 +31,10 @@ const FEAT: u32 = verb(b"FEAT");
 const SYST: u32 = verb(b"SYST");
 const OPTS: u32 = verb(b"OPTS");
 const CLNT: u32 = verb(b"CLNT");
+const GET: u32 = verb(b"GET");
+const HEAD: u32 = verb(b"HEAD");
+const POST: u32 = verb(b"POST");
+const PUT: u32 = verb(b"PUT");
 
 /// Telnet (RFC 854): commands WILL to DONT carry one more byte.
 const WILL: u8 = 251;
@@ -121,6 +125,7 @@ impl LineParser {
             CCC => (Kind::CCC.0, phase::SKIP),
             USER | FEAT | SYST | OPTS | CLNT => (Kind::LOGIN.0, phase::SKIP),
             REIN | HOST => (Kind::RESTART.0, phase::SKIP),
+            GET | HEAD | POST | PUT => (Kind::HTTP.0, phase::SKIP),
             _ => (Kind::OTHER.0, phase::SKIP),
         };
         if byte == b'\r' {

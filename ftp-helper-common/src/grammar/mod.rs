@@ -61,6 +61,9 @@ impl Kind {
     /// A command with which a client logs in or negotiates before that: `USER`,
     /// `FEAT`, `SYST`, `OPTS`, `CLNT`.
     pub const LOGIN: Self = Self(13);
+    /// A method of HTTP that a page can make a browser send to any port (`GET`,
+    /// `HEAD`, `POST`, and `PUT`); no command of FTP is called like that.
+    pub const HTTP: Self = Self(14);
 
     /// The word used in tables, JSON and logs.
     pub const fn word(self) -> &'static str {
@@ -78,6 +81,7 @@ impl Kind {
             Self::RESTART => "REIN",
             Self::REPLY => "reply",
             Self::LOGIN => "login",
+            Self::HTTP => "HTTP",
             _ => "other",
         }
     }
