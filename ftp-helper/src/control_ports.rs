@@ -1,19 +1,59 @@
-//! The summary of all control ports that lets other packets pass at once.
+//! Control ports that come and go.
+
+use std::collections::HashSet;
 
 use anyhow::Result;
-use ftp_helper_common::interface::DETECT_MARK;
+use ftp_helper_common::{
+    interface::{ControlPort, DETECT_MARK, control_port},
+    session::{Session, SessionKey, flags},
+};
 
 use crate::{
-    datapath::maps::{PortBits, Ports},
+    datapath::{
+        Maps,
+        maps::{PortBits, Ports},
+    },
     ports::PortSet,
 };
 
-/// Brings the bitmap up to date with the ports of every interface. `detect`:
-/// sessions are also looked for elsewhere; otherwise that stays as it is.
+/// Brings the bitmap that lets other packets pass at once up to date with the
+/// ports of every interface. `detect`: sessions are also looked for elsewhere.
 pub fn summarise(ports: &Ports, bitmap: &mut PortBits, detect: bool) -> Result<()> {
     let mut set: PortSet = ports.entries()?.iter().map(|(key, _)| key.port).collect();
-    if detect || bitmap.contains(DETECT_MARK)? {
+    if detect {
         set.insert(DETECT_MARK);
     }
     bitmap.store(&set)
+}
+
+/// Removes the ports that are no control ports any more and whose last session is
+/// gone.
+pub fn release(maps: &mut Maps) -> Result<()> {
+    let mut draining = maps.control_ports.entries()?;
+    draining.retain(|(_, value)| *value == control_port::DRAINING);
+    if draining.is_empty() {
+        return Ok(());
+    }
+    let sessions = maps.sessions.entries()?;
+    let used: HashSet<(u32, u16)> = sessions
+        .iter()
+        .map(|(key, session)| (session.ifindex, server_port(key, session)))
+        .collect();
+    for (key, _) in draining {
+        let ControlPort { ifindex, port, .. } = key;
+        if !used.contains(&(ifindex, port)) {
+            maps.control_ports.remove(&key)?;
+        }
+    }
+    let detect = maps.control_bitmap.contains(DETECT_MARK)?;
+    summarise(&maps.control_ports, &mut maps.control_bitmap, detect)
+}
+
+/// The port of the server as it is seen outside.
+fn server_port(key: &SessionKey, session: &Session) -> u16 {
+    if session.flags & flags::CLIENT_INSIDE == 0 {
+        key.outside.port
+    } else {
+        key.peer.port
+    }
 }

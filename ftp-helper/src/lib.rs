@@ -8,16 +8,21 @@
 //! * [`pins`]: the directory on bpffs that outlives the agent.
 //! * [`preflight`]: what has to be there before a start, each thing with its own
 //!   clear refusal.
+//! * [`doctor`]: what on this gateway keeps FTP from being helped.
+//! * [`metrics`]: what the agent tells monitoring about it all.
 //! * [`cli`] and [`output`]: the command line, one file per command.
 
 pub mod agent;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control_ports;
 pub mod datapath;
 pub mod device;
+pub mod doctor;
 pub mod logging;
 pub mod mark;
+pub mod metrics;
 pub mod network;
 pub mod output;
 pub mod pins;

@@ -17,6 +17,7 @@ use zerocopy::transmute;
 
 use crate::{
     clock::seconds,
+    control_ports,
     datapath::{Maps, maps::Clients},
     device::Device,
     output::endpoint,
@@ -69,7 +70,8 @@ pub(super) fn sessions(maps: &mut Maps, limits: Limits, now: u64) -> Result<()> 
             *clients.entry(client(&key, &session)).or_insert(0) += 1;
         }
     }
-    recount(&mut maps.clients, clients)
+    recount(&mut maps.clients, clients)?;
+    control_ports::release(maps)
 }
 
 /// Address of the client, as the programs count it.

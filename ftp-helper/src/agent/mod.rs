@@ -21,9 +21,11 @@ use tracing::{debug, info, warn};
 use self::gc::Limits;
 pub use self::settings::{Outside, Settings};
 use crate::{
+    cli::one_line,
     clock,
-    datapath::{Datapath, EventRing, KernelLog, Maps, NewPins, detach},
+    datapath::{Datapath, EventRing, KernelLog, NewPins, Wanted, detach},
     logging,
+    metrics::{Cleanup, Listener, Observer},
     pins::{AttachmentPin, Lock, PinDirectory, direction_word},
     preflight,
 };
@@ -34,8 +36,13 @@ const EXPECTATION_TICK: Duration = Duration::from_secs(1);
 /// Their limits are minutes, and each of them is large to read.
 const SESSION_TICK: Duration = Duration::from_secs(10);
 
-/// Runs the agent until it gets SIGINT or SIGTERM.
-pub fn run(settings: &Settings, pins: &PinDirectory) -> Result<()> {
+/// Runs the agent until it gets SIGINT or SIGTERM. SIGHUP makes it change over to
+/// the settings that `read_again` then gives.
+pub fn run(
+    settings: Settings,
+    read_again: &dyn Fn() -> Result<Settings>,
+    pins: &PinDirectory,
+) -> Result<()> {
     preflight::check(pins)?;
     let created = pins.create()?;
     let _lock = lock(pins)?;
@@ -52,12 +59,21 @@ pub fn run(settings: &Settings, pins: &PinDirectory) -> Result<()> {
         // From here on a signal is an orderly end, also during the start.
         let mut interrupt = signal(SignalKind::interrupt()).context("can not catch SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("can not catch SIGTERM")?;
+        let mut hangup = signal(SignalKind::hangup()).context("can not catch SIGHUP")?;
 
+        // Before anything is changed: a port may be taken.
+        let listener = settings.metrics.address().map(Listener::bind).transpose()?;
         let mut agent = Agent::start(settings, pins, new)?;
-        tokio::select! {
-            result = agent.work() => return result,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        if let Some(listener) = listener {
+            agent.serve(listener, pins)?;
+        }
+        loop {
+            tokio::select! {
+                result = agent.work() => return result,
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = hangup.recv() => agent.reload(read_again, pins),
+            }
         }
         agent.stop();
         Ok(())
@@ -77,17 +93,17 @@ pub fn lock(pins: &PinDirectory) -> Result<Lock> {
 }
 
 struct Agent {
-    maps: Maps,
+    settings: Settings,
+    datapath: Datapath,
     events: AsyncFd<EventRing>,
     log: Option<AsyncFd<KernelLog>>,
     limits: Limits,
+    observer: Observer,
 }
 
 impl Agent {
-    /// Loads, fills the maps, attaches, and then removes what is not wanted any
-    /// more, in this order: there is no moment without a program, nor one with a
-    /// program that lacks its settings.
-    fn start(settings: &Settings, pins: &PinDirectory, mut new: NewPins) -> Result<Self> {
+    /// Loads the programs, or new ones in the place of those of an earlier start.
+    fn start(settings: Settings, pins: &PinDirectory, mut new: NewPins) -> Result<Self> {
         let level = logging::kernel_level();
         let mut datapath = Datapath::load_pinned(level, pins, &mut new)?;
         for direction in DIRECTIONS {
@@ -98,28 +114,7 @@ impl Agent {
                 );
             }
         }
-        if settings.ct_mark.value != 0 && !datapath.has_marks {
-            bail!(
-                "this kernel's conntrack entries have no marks (CONFIG_NF_CONNTRACK_MARK): use \
-                 --skb-mark, or leave --ct-mark out"
-            );
-        }
-        settings.apply(&mut datapath.maps)?;
-        for (device, direction) in settings.attachments() {
-            let attached =
-                datapath.attach(device, direction, settings.technique, pins, &mut new)?;
-            debug!(
-                interface = device.name,
-                direction = direction_word(direction),
-                technique = attached.technique.word(),
-                replaced = attached.replaced,
-                "attached"
-            );
-        }
-        new.keep();
-        drop_others(settings, pins)?;
-        settings.withdraw(&mut datapath.maps)?;
-
+        change_over(&settings, &mut datapath, pins, new)?;
         let events = datapath
             .maps
             .events
@@ -135,21 +130,64 @@ impl Agent {
         let events = events.watch()?;
         info!("ready: helping FTP on {}", settings.names());
         Ok(Self {
-            maps: datapath.maps,
+            settings,
+            datapath,
             events,
             log,
             limits: Limits::following_conntrack(),
+            observer: Observer::default(),
         })
+    }
+
+    /// Changes over to other settings. When that fails, the ones that are there
+    /// stay.
+    fn reload(&mut self, read_again: &dyn Fn() -> Result<Settings>, pins: &PinDirectory) {
+        let result = read_again().and_then(|settings| {
+            let new = NewPins::default();
+            change_over(&settings, &mut self.datapath, pins, new).inspect_err(|_| {
+                let old = change_over(&self.settings, &mut self.datapath, pins, NewPins::default());
+                if let Err(error) = old {
+                    warn!(
+                        "the old settings are not complete either: {}",
+                        one_line(&error)
+                    );
+                }
+            })?;
+            Ok(settings)
+        });
+        match result {
+            Ok(settings) => {
+                self.observer.select(settings.attachments());
+                if settings.metrics != self.settings.metrics {
+                    warn!("metrics stay where they are served until the next start");
+                }
+                info!("settings read again: helping FTP on {}", settings.names());
+                self.settings = settings;
+            }
+            Err(error) => warn!("the settings stay as they are: {}", one_line(&error)),
+        }
+    }
+
+    /// Serves metrics from now on.
+    fn serve(&mut self, listener: Listener, pins: &PinDirectory) -> Result<()> {
+        let (observer, told) = Observer::new();
+        observer.select(self.settings.attachments());
+        listener.serve(pins, told)?;
+        self.observer = observer;
+        Ok(())
     }
 
     /// Reports and cleans up; ends only with an error.
     async fn work(&mut self) -> Result<()> {
         let Self {
-            maps,
+            datapath,
             events,
             log,
             limits,
+            observer,
+            ..
         } = self;
+        let maps = &mut datapath.maps;
         let mut expectations = interval(EXPECTATION_TICK);
         let mut sessions = interval(SESSION_TICK);
         // After a suspended machine wakes up, once is enough.
@@ -159,15 +197,18 @@ impl Agent {
             tokio::select! {
                 guard = events.readable_mut() => {
                     let mut guard = guard.context("can not wait for events")?;
-                    report(guard.get_inner_mut());
+                    report(guard.get_inner_mut(), observer);
                     guard.clear_ready();
                 }
                 result = kernel_lines(log.as_mut()) => result?,
                 _ = expectations.tick() => {
-                    tell(gc::expectations(maps, clock::now()?));
+                    let done = tell(gc::expectations(maps, clock::now()?));
+                    observer.cleaned(Cleanup::Expectations, done);
+                    observer.turn();
                 }
                 _ = sessions.tick() => {
-                    tell(gc::sessions(maps, *limits, clock::now()?));
+                    let done = tell(gc::sessions(maps, *limits, clock::now()?));
+                    observer.cleaned(Cleanup::Sessions, done);
                 }
             }
         }
@@ -175,7 +216,7 @@ impl Agent {
 
     /// Reports what is still there, and leaves everything in place.
     fn stop(&mut self) {
-        report(self.events.get_mut());
+        report(self.events.get_mut(), &mut self.observer);
         if let Some(log) = &mut self.log {
             log.get_mut().flush();
         }
@@ -183,16 +224,65 @@ impl Agent {
     }
 }
 
-/// What could not be removed now can be the next time.
-fn tell(cleaned: Result<()>) {
-    if let Err(error) = cleaned {
-        warn!("could not clean up: {error:#}");
+/// Fills the maps, attaches, and then removes what is not wanted any more, in
+/// this order: there is no moment without a program, nor one with a program that
+/// lacks its settings.
+fn change_over(
+    settings: &Settings,
+    datapath: &mut Datapath,
+    pins: &PinDirectory,
+    mut new: NewPins,
+) -> Result<()> {
+    if settings.ct_mark.value != 0 && !datapath.has_marks {
+        bail!(
+            "this kernel's conntrack entries have no marks (CONFIG_NF_CONNTRACK_MARK): use \
+             --skb-mark, or leave --ct-mark out"
+        );
     }
+    settings.apply(&mut datapath.maps)?;
+    for (device, direction) in settings.attachments() {
+        let word = direction_word(direction);
+        let wanted = Wanted {
+            technique: settings.technique,
+            order: settings.orders.of(direction).clone(),
+        };
+        let attached = datapath
+            .attach(device, direction, &wanted, pins, &mut new)
+            .with_context(|| format!("can not attach to {word} of interface {}", device.name))?;
+        debug!(
+            interface = device.name,
+            direction = word,
+            technique = attached.technique.word(),
+            replaced = attached.replaced,
+            "attached"
+        );
+        if !attached.in_order {
+            warn!(
+                interface = device.name,
+                direction = word,
+                "not in the order that is asked for: programs that are attached keep their \
+                 place; to move them, run `ftp-helper detach` before the next start"
+            );
+        }
+    }
+    new.keep();
+    drop_others(settings, pins)?;
+    settings.withdraw(&mut datapath.maps)?;
+    Ok(())
 }
 
-fn report(ring: &mut EventRing) {
+/// What could not be removed now can be the next time. True when there is nothing
+/// of that kind.
+fn tell(cleaned: Result<()>) -> bool {
+    cleaned
+        .inspect_err(|error| warn!("could not clean up: {error:#}"))
+        .is_ok()
+}
+
+fn report(ring: &mut EventRing, observer: &mut Observer) {
     while let Some(event) = ring.read() {
         events::log(&event);
+        observer.event(&event);
     }
 }
 

@@ -5,15 +5,16 @@ use std::{collections::BTreeSet, net::IpAddr};
 use anyhow::{Context as _, Result};
 use ftp_helper_common::{
     address::Address,
-    interface::{ControlPort, DETECT_MARK, Interface, flags},
+    interface::{ControlPort, DETECT_MARK, Interface, control_port, flags},
     session::Direction,
 };
 
 use crate::{
-    control_ports::summarise,
-    datapath::Maps,
+    control_ports,
+    datapath::{Maps, Orders},
     device::Device,
     mark::Mark,
+    metrics::Listen,
     network::Network,
     pins::Technique,
     ports::{PortRange, PortSet},
@@ -24,8 +25,21 @@ use crate::{
 pub struct Outside {
     /// The device.
     pub device: Device,
+    /// Ports of FTP servers.
+    pub control_ports: BTreeSet<u16>,
     /// Address that is announced in place of the packet's own.
     pub advertise: Option<IpAddr>,
+}
+
+impl Outside {
+    /// Keys of the map of control ports.
+    fn keys(&self) -> impl Iterator<Item = ControlPort> {
+        self.control_ports.iter().map(|port| ControlPort {
+            ifindex: self.device.index,
+            port: *port,
+            reserved: 0,
+        })
+    }
 }
 
 /// What the agent was asked to do.
@@ -40,8 +54,6 @@ pub struct Settings {
     /// Interfaces with inside hosts behind them, whose own data connections are
     /// admitted.
     pub insides: Vec<Device>,
-    /// Ports of FTP servers, on every interface.
-    pub control_ports: BTreeSet<u16>,
     /// Outside ports for data connections whose announced one is taken.
     pub ports: PortRange,
     /// Seconds that an announced connection may take to come.
@@ -66,6 +78,10 @@ pub struct Settings {
     pub skb_mark: Mark,
     /// How programs are attached, where the choice is not left to the agent.
     pub technique: Option<Technique>,
+    /// Where the programs run among others.
+    pub orders: Orders,
+    /// Where metrics are served.
+    pub metrics: Listen,
 }
 
 impl Settings {
@@ -89,8 +105,8 @@ impl Settings {
             let ifindex = outside.device.index;
             let interface = self.interface(outside)?;
             maps.interfaces.insert(&ifindex, &interface)?;
-            for key in self.control_ports_of(ifindex) {
-                maps.control_ports.insert(&key, &1)?;
+            for key in outside.keys() {
+                maps.control_ports.insert(&key, &control_port::OPEN)?;
             }
         }
         for inside in &self.insides {
@@ -98,19 +114,23 @@ impl Settings {
                 .insert(&inside.index, &self.inside_interface())?;
         }
         // Last: a packet takes the long way only once the rest is there.
-        summarise(&maps.control_ports, &mut maps.control_bitmap, self.detect)
+        let detect = self.detect || maps.control_bitmap.contains(DETECT_MARK)?;
+        control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, detect)
     }
 
     /// Removes what is no longer wanted; for when all programs are in place.
     pub fn withdraw(&self, maps: &mut Maps) -> Result<()> {
-        let mut wanted: PortSet = self.control_ports.iter().copied().collect();
-        if self.detect {
-            wanted.insert(DETECT_MARK);
-        }
-        maps.control_bitmap.store(&wanted)?;
         for (key, _) in maps.control_ports.entries()? {
-            if !(self.is_outside(key.ifindex) && self.control_ports.contains(&key.port)) {
-                maps.control_ports.remove(&key)?;
+            let mut outsides = self.outsides.iter();
+            let outside = outsides.find(|outside| outside.device.index == key.ifindex);
+            match outside {
+                None => {
+                    maps.control_ports.remove(&key)?;
+                }
+                Some(outside) if !outside.control_ports.contains(&key.port) => {
+                    maps.control_ports.insert(&key, &control_port::DRAINING)?;
+                }
+                Some(_) => {}
             }
         }
         for (ifindex, _) in maps.interfaces.entries()? {
@@ -118,7 +138,8 @@ impl Settings {
                 maps.interfaces.remove(&ifindex)?;
             }
         }
-        Ok(())
+        control_ports::release(maps)?;
+        control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, self.detect)
     }
 
     /// The devices and directions that a program works on. What inside hosts open
@@ -135,10 +156,6 @@ impl Settings {
     pub fn selects(&self, ifindex: u32, direction: Direction) -> bool {
         self.attachments()
             .any(|(device, selected)| device.index == ifindex && selected == direction)
-    }
-
-    fn is_outside(&self, ifindex: u32) -> bool {
-        self.selects(ifindex, Direction::Egress)
     }
 
     fn interface(&self, outside: &Outside) -> Result<Interface> {
@@ -186,18 +203,16 @@ impl Settings {
         .filter(|(wanted, _)| *wanted)
         .fold(0, |bits, (_, bit)| bits | bit)
     }
-
-    fn control_ports_of(&self, ifindex: u32) -> impl Iterator<Item = ControlPort> {
-        self.control_ports.iter().map(move |port| ControlPort {
-            ifindex,
-            port: *port,
-            reserved: 0,
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use ftp_helper_common::{
+        address::Endpoint,
+        session::{Session, SessionKey},
+    };
+    use zerocopy::FromZeros as _;
+
     use super::*;
     use crate::datapath::tests::with_maps;
 
@@ -205,10 +220,10 @@ mod tests {
         Settings {
             outsides: vec![Outside {
                 device: Device::find("lo").unwrap(),
+                control_ports: BTreeSet::from([21]),
                 advertise: Some("203.0.113.1".parse().unwrap()),
             }],
             insides: Vec::new(),
-            control_ports: BTreeSet::from([21]),
             ports: PortRange::DYNAMIC,
             expectation_timeout: 60,
             denied_ports: "3389".parse().unwrap(),
@@ -221,6 +236,8 @@ mod tests {
             ct_mark: Mark::default(),
             skb_mark: Mark::default(),
             technique: None,
+            orders: Orders::default(),
+            metrics: Listen::OFF,
         }
     }
 
@@ -230,7 +247,7 @@ mod tests {
             let mut earlier = settings();
             earlier.outsides[0].device.index = 4711;
             earlier.outsides[0].advertise = None;
-            earlier.control_ports = BTreeSet::from([21, 2121]);
+            earlier.outsides[0].control_ports = BTreeSet::from([21, 2121]);
             earlier.detect = true;
             // The index of a device that is gone, with the type of one that is not.
             earlier.apply(maps).unwrap();
@@ -245,6 +262,29 @@ mod tests {
             assert!(maps.reserved_ports.contains(1023).unwrap());
             assert!(maps.denied_ports.contains(3389).unwrap());
 
+            // A session that is there still needs its numbers translated.
+            let session = SessionKey {
+                outside: Endpoint::new(Address::from_v4([203, 0, 113, 1]), 2121),
+                ..SessionKey::default()
+            };
+            let mut value = Session::new_zeroed();
+            value.ifindex = lo;
+            maps.sessions.insert(&session, &value).unwrap();
+            let mut also = earlier.clone();
+            also.outsides[0].device = wanted.outsides[0].device.clone();
+            also.apply(maps).unwrap();
+            wanted.withdraw(maps).unwrap();
+            let draining = ControlPort {
+                ifindex: lo,
+                port: 2121,
+                reserved: 0,
+            };
+            let kind = maps.control_ports.get(&draining).unwrap();
+            assert_eq!(kind, Some(control_port::DRAINING));
+            assert!(maps.control_bitmap.contains(2121).unwrap());
+
+            maps.sessions.remove(&session).unwrap();
+            wanted.apply(maps).unwrap();
             wanted.withdraw(maps).unwrap();
             let expected = Interface {
                 advertise: Address::from_v4([203, 0, 113, 1]),

@@ -1,19 +1,26 @@
 //! The command line, one file per command.
 
+mod config;
 mod detach;
+mod doctor;
 mod expect;
 mod port;
 mod run;
 mod session;
 mod stats;
 
-use std::path::{self, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{self, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
+};
 
 use crate::{
-    logging,
+    config as file, logging,
     output::Format,
     pins::{self, PinDirectory},
 };
@@ -53,7 +60,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Load the programs, or take over those that are loaded, and report
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
+    /// Configuration files
+    #[command(subcommand)]
+    Config(config::Command),
     /// Awaited data connections
     #[command(subcommand)]
     Expect(Noun),
@@ -65,6 +75,8 @@ enum Command {
     Port(port::Command),
     /// How often what happened
     Stats(Output),
+    /// Look for what keeps FTP from being helped; exit code 1 when something does
+    Doctor(doctor::Arguments),
     /// Detach the programs and remove everything that is pinned
     Detach(detach::Arguments),
 }
@@ -85,6 +97,31 @@ struct Output {
 }
 
 impl Cli {
+    /// Reads a command line, and the configuration file that it names. Ends the
+    /// process when it makes no sense, as is usual.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let matches = Self::command().get_matches_from(&arguments);
+        let file = matches
+            .subcommand_matches("run")
+            .and_then(|given| Some((given, given.get_one::<PathBuf>("config")?)));
+        let Some((given, path)) = file else {
+            return Ok(Self::from_arg_matches(&matches)?);
+        };
+        let command = run::command();
+        for setting in file::read(path, &command, run::NOT_IN_FILES)? {
+            let mut flags = command.get_arguments();
+            let flag = flags.find(|flag| flag.get_long() == Some(&setting.key));
+            let is_given = flag.is_some_and(|flag| {
+                given.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+            });
+            if !is_given {
+                arguments.extend(setting.arguments.into_iter().map(OsString::from));
+            }
+        }
+        Ok(Self::try_parse_from(arguments)?)
+    }
+
     /// Does what was asked.
     pub fn run(self) -> Result<()> {
         logging::start(&self.log_level)?;
@@ -93,10 +130,12 @@ impl Cli {
         let pins = PinDirectory::new(path);
         match self.command {
             Command::Run(arguments) => run::run(&arguments, &pins),
+            Command::Config(command) => config::run(&command),
             Command::Expect(Noun::List(output)) => expect::list(&pins, output.output),
             Command::Session(Noun::List(output)) => session::list(&pins, output.output),
             Command::Port(command) => port::run(&command, &pins),
             Command::Stats(output) => stats::list(&pins, output.output),
+            Command::Doctor(arguments) => doctor::run(&arguments, &pins),
             Command::Detach(arguments) => detach::run(&arguments, &pins),
         }
     }

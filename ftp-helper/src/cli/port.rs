@@ -6,7 +6,7 @@
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, value_parser};
-use ftp_helper_common::interface::ControlPort;
+use ftp_helper_common::interface::{ControlPort, DETECT_MARK, control_port, flags};
 use serde::Serialize;
 
 use super::Output;
@@ -25,8 +25,7 @@ pub(super) enum Command {
     List(Output),
     /// Help connections to these ports of FTP servers from now on
     Add(Change),
-    /// Take on no more connections to these ports; those that are there lose
-    /// their help
+    /// Take on no more connections to these ports; those that are there go on
     Del(Change),
 }
 
@@ -45,29 +44,37 @@ pub(super) struct Change {
 struct Entry {
     interface: String,
     port: u16,
+    /// `open`, or `draining`: only connections that are there are helped.
+    state: &'static str,
 }
 
 impl Row for Entry {
-    const HEADER: &'static [&'static str] = &["INTERFACE", "PORT"];
+    const HEADER: &'static [&'static str] = &["INTERFACE", "PORT", "STATE"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.interface.clone(), self.port.to_string()]
+        vec![
+            self.interface.clone(),
+            self.port.to_string(),
+            self.state.to_owned(),
+        ]
     }
 }
 
 pub(super) fn run(command: &Command, pins: &PinDirectory) -> Result<()> {
     match command {
         Command::List(output) => list(pins, output.output),
-        Command::Add(change) => edit(change, pins, |ports, key| ports.insert(key, &1)),
+        Command::Add(change) => edit(change, pins, |ports, key| {
+            ports.insert(key, &control_port::OPEN)
+        }),
         Command::Del(change) => edit(change, pins, |ports, key| {
-            if !ports.remove(key)? {
+            if ports.get(key)? != Some(control_port::OPEN) {
                 let interface = Device::name_of(key.ifindex);
                 bail!(
                     "{} is no control port of {interface}: see `ftp-helper port list`",
                     key.port
                 );
             }
-            Ok(())
+            ports.insert(key, &control_port::DRAINING)
         }),
     }
 }
@@ -76,9 +83,13 @@ fn list(pins: &PinDirectory, format: Format) -> Result<()> {
     let ports = Ports::open(pins, CONTROL_PORTS)?.entries()?;
     let mut entries: Vec<Entry> = ports
         .iter()
-        .map(|(key, _)| Entry {
+        .map(|(key, value)| Entry {
             interface: Device::name_of(key.ifindex),
             port: key.port,
+            state: match *value {
+                control_port::OPEN => "open",
+                _ => "draining",
+            },
         })
         .collect();
     entries.sort();
@@ -90,7 +101,9 @@ fn edit(
     pins: &PinDirectory,
     one: impl Fn(&mut Ports, &ControlPort) -> Result<()>,
 ) -> Result<()> {
-    let helped = Interfaces::open(pins, INTERFACES)?.entries()?;
+    let mut helped = Interfaces::open(pins, INTERFACES)?.entries()?;
+    // On inside interfaces no control connection is read.
+    helped.retain(|(_, interface)| interface.flags & flags::INSIDE == 0);
     let mut selected: Vec<u32> = helped.iter().map(|(ifindex, _)| *ifindex).collect();
     if !change.interfaces.is_empty() {
         let mut wanted = Vec::new();
@@ -114,5 +127,7 @@ fn edit(
             one(&mut ports, &key)?;
         }
     }
-    summarise(&ports, &mut PortBits::open(pins, CONTROL_BITMAP)?, false)
+    let mut bitmap = PortBits::open(pins, CONTROL_BITMAP)?;
+    let detect = bitmap.contains(DETECT_MARK)?;
+    summarise(&ports, &mut bitmap, detect)
 }

@@ -1,18 +1,22 @@
 //! `ftp-helper run`
 
-use std::{net::IpAddr, str::FromStr};
+use std::{collections::BTreeSet, env, net::IpAddr, num::NonZeroU16, path::PathBuf, str::FromStr};
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, value_parser};
+use clap::{ArgAction, Args, Command, value_parser};
 
+use super::Cli;
 use crate::{
     agent::{self, Outside, Settings},
-    datapath::Refused,
+    datapath::{DirectedOrder, Orders, Refused},
     device::Device,
+    doctor::{OnConflict, start},
     mark::Mark,
+    metrics::Listen,
     network::Network,
     pins::{PinDirectory, Technique},
     ports::{PortRange, PortSet},
+    preflight,
 };
 
 #[derive(Debug, Args)]
@@ -21,8 +25,13 @@ use crate::{
     reason = "switches of the command line"
 )]
 pub(super) struct Arguments {
+    /// Read settings from this file, whose keys are the flags of this command;
+    /// flags win. SIGHUP reads it again
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Outside interface; may be given several times
-    #[arg(short, long = "interface", value_name = "IFACE", required = true)]
+    #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
 
     /// Inside interface, where a firewall lets inside hosts open control
@@ -32,14 +41,14 @@ pub(super) struct Arguments {
     #[arg(long = "inside", value_name = "IFACE")]
     insides: Vec<String>,
 
-    /// Port of FTP servers; may be given several times
+    /// Port of FTP servers, on every interface or on this one; may be given
+    /// several times
     #[arg(
         long = "control-port",
-        value_name = "PORT",
-        default_value = "21",
-        value_parser = value_parser!(u16).range(1..)
+        value_name = "[IFACE=]PORT",
+        default_value = "21"
     )]
-    control_ports: Vec<u16>,
+    control_ports: Vec<PlacedPort>,
 
     /// Outside ports for data connections whose announced port is taken
     #[arg(long, value_name = "FIRST-LAST", default_value_t = PortRange::DYNAMIC)]
@@ -73,19 +82,27 @@ pub(super) struct Arguments {
     fxp: Vec<Network>,
 
     /// Read control connections again that leave encryption with CCC
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true", hide_default_value = true,
+        action = ArgAction::Set)]
     ccc: bool,
 
     /// Also help connections on other ports on which both sides speak FTP
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true", hide_default_value = true,
+        action = ArgAction::Set)]
     detect: bool,
 
     /// Help no announcement before the server said 230 (logged in)
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true", hide_default_value = true,
+        action = ArgAction::Set)]
     require_login: bool,
 
     /// Admit the connection of a PORT or EPRT only after the server said 2xx
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true", hide_default_value = true,
+        action = ArgAction::Set)]
     strict: bool,
 
     /// Announce this address on the interface, in place of the one that packets
@@ -106,6 +123,63 @@ pub(super) struct Arguments {
     /// with clsact elsewhere
     #[arg(long, value_enum, value_name = "TECHNIQUE")]
     attach: Option<Technique>,
+
+    /// What to do when the kernel's helper, or a flow table that takes them past
+    /// the programs, works on the same control connections
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    on_conflict: OnConflict,
+
+    /// Where the programs run among other TC programs of the interface: `wire`
+    /// (next to it: first on the way in, last on the way out), `first`, `last`,
+    /// and with TCX `before:PROGRAM` or `after:PROGRAM`, an id or a name; for one
+    /// direction as `ingress=ORDER` or `egress=ORDER`. Counts for new attachments
+    /// [default: wire]
+    #[arg(long = "order", value_name = "[DIRECTION=]ORDER")]
+    orders: Vec<DirectedOrder>,
+
+    /// Serve metrics for Prometheus, and /healthz and /readyz, at this address; a
+    /// port alone is one of 127.0.0.1, nothing at all means 127.0.0.1:21021
+    #[arg(
+        long,
+        value_name = "[ADDRESS:]PORT",
+        num_args = 0..=1,
+        default_value_t = Listen::OFF,
+        default_missing_value = "21021"
+    )]
+    metrics: Listen,
+}
+
+/// Flags that are about one command line and make no sense in a file.
+pub(super) const NOT_IN_FILES: &[&str] = &["config"];
+
+/// The flags alone.
+pub(super) fn command() -> Command {
+    Arguments::augment_args(Command::new("run"))
+}
+
+/// `[IFACE=]PORT`, without an interface for all of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct PlacedPort {
+    interface: Option<String>,
+    port: u16,
+}
+
+impl FromStr for PlacedPort {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (interface, port) = match text.split_once('=') {
+            Some((interface, port)) => (Some(interface.to_owned()), port),
+            None => (None, text),
+        };
+        let port: NonZeroU16 = port
+            .parse()
+            .with_context(|| format!("`{port}` is no port from 1 to 65535"))?;
+        Ok(Self {
+            interface,
+            port: port.get(),
+        })
+    }
 }
 
 /// `IFACE=ADDRESS`
@@ -136,31 +210,63 @@ impl FromStr for Advertise {
 }
 
 pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
-    agent::run(&settings(arguments)?, pins).inspect_err(|error| {
+    let settings = settings(arguments)?;
+    // Before the look around, which is of no use where nothing can start.
+    preflight::check(pins)?;
+    start::look_around(&settings, pins, arguments.on_conflict)?;
+    agent::run(settings, &read_again, pins).inspect_err(|error| {
         if let Some(refused) = error.downcast_ref::<Refused>() {
             tracing::debug!("the verifier's log:\n{}", refused.log);
         }
     })
 }
 
-fn settings(arguments: &Arguments) -> Result<Settings> {
+/// The settings as the command line of this process and its configuration file
+/// are now.
+fn read_again() -> Result<Settings> {
+    match Cli::read(env::args_os())?.command {
+        super::Command::Run(arguments) => settings(&arguments),
+        _ => bail!("this process does not run the agent"),
+    }
+}
+
+pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
+    if arguments.interfaces.is_empty() {
+        bail!(
+            "no outside interface is given: add `-i IFACE`, or `interface` to the configuration \
+             file"
+        );
+    }
     let mut outsides: Vec<Outside> = Vec::new();
     for name in &arguments.interfaces {
         let device = Device::find(name)?;
         if outsides.iter().all(|outside| outside.device != device) {
             outsides.push(Outside {
                 device,
+                control_ports: BTreeSet::new(),
                 advertise: None,
             });
         }
     }
     for advertise in &arguments.advertise {
-        let name = &advertise.interface;
-        let mut places = outsides.iter_mut();
-        let Some(outside) = places.find(|outside| outside.device.name == *name) else {
-            bail!("--advertise names {name}, which is not helped: add `-i {name}`");
-        };
+        let outside = named(&mut outsides, "--advertise", &advertise.interface)?;
         outside.advertise = Some(advertise.address);
+    }
+    for PlacedPort { interface, port } in &arguments.control_ports {
+        if let Some(name) = interface {
+            let outside = named(&mut outsides, "--control-port", name)?;
+            outside.control_ports.insert(*port);
+        } else {
+            for outside in &mut outsides {
+                outside.control_ports.insert(*port);
+            }
+        }
+    }
+    for outside in &outsides {
+        let name = &outside.device.name;
+        if outside.control_ports.is_empty() && !arguments.detect {
+            bail!("{name} has no control port: add `--control-port {name}=21`");
+        }
     }
     let mut insides: Vec<Device> = Vec::new();
     for name in &arguments.insides {
@@ -175,7 +281,6 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     Ok(Settings {
         outsides,
         insides,
-        control_ports: arguments.control_ports.iter().copied().collect(),
         ports: arguments.port_range,
         expectation_timeout: arguments.expectation_timeout,
         denied_ports: arguments.deny_ports.clone(),
@@ -188,11 +293,23 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         ct_mark: arguments.ct_mark.unwrap_or_default(),
         skb_mark: arguments.skb_mark.unwrap_or_default(),
         technique: arguments.attach,
+        orders: Orders::default().with(&arguments.orders),
+        metrics: arguments.metrics,
     })
+}
+
+/// The outside interface that an option names.
+fn named<'a>(outsides: &'a mut [Outside], option: &str, name: &str) -> Result<&'a mut Outside> {
+    let mut outsides = outsides.iter_mut();
+    outsides
+        .find(|outside| outside.device.name == name)
+        .with_context(|| format!("{option} names {name}, which is not helped: add `-i {name}`"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::Parser;
 
     use super::*;
@@ -212,7 +329,7 @@ mod tests {
     fn defaults() {
         let settings = parse(&["-i", "lo"]).unwrap();
         assert_eq!(settings.names(), "lo");
-        assert!(settings.control_ports.iter().eq(&[21]));
+        assert!(settings.outsides[0].control_ports.iter().eq(&[21]));
         assert_eq!(settings.ports, PortRange::DYNAMIC);
         assert_eq!(settings.expectation_timeout, 60);
         assert_eq!(settings.denied_ports, PortSet::default());
@@ -232,7 +349,7 @@ mod tests {
             "--control-port",
             "2121",
             "--control-port",
-            "21",
+            "lo=21",
             "--control-port",
             "21",
             "--port-range",
@@ -257,7 +374,8 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.names(), "lo");
-        assert!(settings.control_ports.iter().eq(&[21, 2121]));
+        let ports = &settings.outsides[0].control_ports;
+        assert!(ports.iter().eq(&[21, 2121]));
         assert_eq!(settings.ports.to_string(), "2000-3000");
         assert_eq!(settings.expectation_timeout, 5);
         assert_eq!(settings.technique, Some(Technique::Clsact));
@@ -270,12 +388,115 @@ mod tests {
         assert_eq!(settings.outsides[0].advertise, Some(address));
     }
 
+    /// Reads a whole command line with a file.
+    fn with_file(text: &str, flags: &[&str]) -> Result<Settings> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("ftp-helper.toml");
+        std::fs::write(&path, text)?;
+        let path = path.to_string_lossy();
+        let words = ["ftp-helper", "run", "--config", &path];
+        let words = words.iter().chain(flags).map(OsString::from);
+        match Cli::read(words)?.command {
+            super::super::Command::Run(arguments) => settings(&arguments),
+            _ => unreachable!("the second word is `run`"),
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = "interface = 'lo'\ncontrol-port = [21, 'lo=2121']\nstrict = true\ndetect = true\n\
+                    expectation-timeout = 7\nadvertise = ['lo=203.0.113.1']\n";
+        let settings = with_file(file, &[]).unwrap();
+        assert_eq!(settings.names(), "lo");
+        let outside = &settings.outsides[0];
+        assert!(outside.control_ports.iter().eq(&[21, 2121]));
+        assert_eq!(outside.advertise, Some("203.0.113.1".parse().unwrap()));
+        assert!(settings.strict && settings.detect && !settings.ccc);
+        assert_eq!(settings.expectation_timeout, 7);
+
+        let flags = ["--strict=false", "--control-port", "990", "--ccc"];
+        let settings = with_file(file, &flags).unwrap();
+        assert!(settings.outsides[0].control_ports.iter().eq(&[990]));
+        assert!(!settings.strict && settings.detect && settings.ccc);
+        assert_eq!(settings.expectation_timeout, 7);
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_with_its_line() {
+        let error = with_file("interface = 'lo'\nexpectation-timeot = 7\n", &[]).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("line 2"), "{text}");
+        assert!(
+            text.contains("did you mean `expectation-timeout`?"),
+            "{text}"
+        );
+        let error = with_file("strict = true\n", &[]).unwrap_err();
+        assert!(
+            error.to_string().contains("no outside interface"),
+            "{error:#}"
+        );
+    }
+
+    /// The list of settings in the documentation, made from the flags.
+    fn documented() -> String {
+        let mut rows =
+            String::from("| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n");
+        for flag in command().get_arguments() {
+            let long = flag.get_long().unwrap_or_default();
+            if NOT_IN_FILES.contains(&long) {
+                continue;
+            }
+            let values = flag.get_value_names().unwrap_or_default();
+            let values: Vec<String> = values.iter().map(|name| format!("`{name}`")).collect();
+            let defaults: Vec<String> = flag
+                .get_default_values()
+                .iter()
+                .map(|value| value.to_string_lossy().into_owned())
+                .filter(|value| !value.is_empty())
+                .map(|value| format!("`{value}`"))
+                .collect();
+            let help = flag.get_long_help().or(flag.get_help());
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            let words: Vec<&str> = help.split_whitespace().collect();
+            let row = format!(
+                "| `{long}` | {} | {} | {} |\n",
+                values.join(" "),
+                defaults.join(", "),
+                words.join(" ").replace('|', "\\|")
+            );
+            rows.push_str(&row);
+        }
+        rows
+    }
+
+    /// `UPDATE_DOCS=1` writes it there.
+    #[test]
+    fn the_documentation_has_every_setting() {
+        const START: &str = "<!-- settings -->\n";
+        const END: &str = "<!-- end of settings -->\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once(START).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let wanted = format!("{before}{START}{}{END}{after}", documented());
+        if env::var("UPDATE_DOCS").as_deref() == Ok("1") {
+            std::fs::write(path, wanted).unwrap();
+        } else {
+            assert!(
+                text == wanted,
+                "docs/configuration.md is not as the flags are: run the tests with UPDATE_DOCS=1"
+            );
+        }
+    }
+
     #[test]
     fn what_makes_no_sense_is_refused() {
         for words in [
             &["--control-port", "21"][..],
             &["-i", "missing0"],
             &["-i", "lo", "--control-port", "0"],
+            &["-i", "lo", "--control-port", "wan0=21"],
+            &["-i", "lo", "--control-port", "=21"],
             &["-i", "lo", "--port-range", "1-2"],
             &["-i", "lo", "--expectation-timeout", "0"],
             &["-i", "lo", "--advertise", "lo"],

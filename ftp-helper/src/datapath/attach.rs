@@ -1,19 +1,29 @@
 //! Attachment of the programs to devices.
 //!
-//! Both programs run next to the wire: the ingress program before all others,
-//! the egress program behind all others. So both see packets with the addresses
-//! that the far side sees, also when another program translates them. A program
-//! before ours that ends the chain (`TCX_PASS`) hides the packet from us; one
-//! that wants both has to return `TCX_NEXT`.
+//! Unless it is asked for otherwise, both programs run next to the wire: the
+//! ingress program before all others, the egress program behind all others. So
+//! both see packets with the addresses that the far side sees, also when another
+//! program translates them. A program before ours that ends the chain
+//! (`TCX_PASS`) hides the packet from us; one that wants both has to return
+//! `TCX_NEXT`.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ftp_helper_common::session::Direction;
 
-use super::{Datapath, NewPins, clsact, error::os_error, tcx};
+use super::{Datapath, NewPins, clsact, error::os_error, order::Order, tcx};
 use crate::{
     device::Device,
-    pins::{AttachmentPin, PinDirectory, Technique, direction_word},
+    pins::{AttachmentPin, PinDirectory, Technique},
 };
+
+/// What is asked of an attachment.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// How it is made; left to the kernel's abilities when not given.
+    pub technique: Option<Technique>,
+    /// Where the program runs.
+    pub order: Order,
+}
 
 /// An attachment that was made or taken over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +32,8 @@ pub struct Attached {
     pub technique: Technique,
     /// A program of an earlier start was replaced.
     pub replaced: bool,
+    /// The program runs where it is wanted.
+    pub in_order: bool,
 }
 
 impl Datapath {
@@ -29,74 +41,64 @@ impl Datapath {
     /// one of an earlier start, with no packet in between that meets none or
     /// both.
     ///
-    /// An attachment that is there keeps its technique. For a new one, `wanted`
-    /// counts, and without it TCX where the kernel has that.
+    /// What is there keeps its technique and its place among other programs: to
+    /// change them, there would have to be such packets. For a new attachment what
+    /// is wanted counts.
     pub fn attach(
-        &mut self,
+        &self,
         device: &Device,
         direction: Direction,
-        wanted: Option<Technique>,
+        wanted: &Wanted,
         pins: &PinDirectory,
         new: &mut NewPins,
     ) -> Result<Attached> {
-        self.try_attach(device, direction, wanted, pins, new)
-            .with_context(|| {
-                let word = direction_word(direction);
-                format!("can not attach to {word} of interface {}", device.name)
-            })
-    }
-
-    fn try_attach(
-        &mut self,
-        device: &Device,
-        direction: Direction,
-        wanted: Option<Technique>,
-        pins: &PinDirectory,
-        new: &mut NewPins,
-    ) -> Result<Attached> {
-        let program = self.program_mut(direction)?;
+        let program = self.program(direction);
 
         for pin in pins.read()?.attachments {
             if pin.device.index != device.index || pin.direction != direction {
                 continue;
             }
             let replaced = match pin.technique {
-                Technique::Tcx => tcx::replace(program, &pin)?,
-                Technique::Clsact => clsact::replace(program, &pin)?,
+                Technique::Tcx => tcx::replace(program, &pin, &wanted.order)?,
+                Technique::Clsact => clsact::replace(program, &pin, &wanted.order)?,
             };
-            if replaced {
+            if let Some(in_order) = replaced {
                 return Ok(Attached {
                     technique: pin.technique,
-                    replaced,
+                    replaced: true,
+                    in_order,
                 });
             }
             // The device of a link is gone, or somebody removed a filter.
             detach(&pin)?;
         }
 
-        if wanted != Some(Technique::Clsact) {
+        if wanted.technique != Some(Technique::Clsact) {
             // A filter whose pin was lost would work on every packet again.
             clsact::remove(&device.name, direction)?;
             let pin = pins.attachment(device, direction, Technique::Tcx);
-            match tcx::attach(program, &pin) {
+            match tcx::attach(program, &pin, &wanted.order) {
                 Ok(()) => {
                     new.attachment(pin);
                     return Ok(Attached {
                         technique: Technique::Tcx,
                         replaced: false,
+                        in_order: true,
                     });
                 }
                 // The kernel does not know this type of attachment.
-                Err(error) if wanted.is_none() && os_error(&error) == Some(libc::EINVAL) => {}
+                Err(error)
+                    if wanted.technique.is_none() && os_error(&error) == Some(libc::EINVAL) => {}
                 Err(error) => return Err(error),
             }
         }
         let pin = pins.attachment(device, direction, Technique::Clsact);
         new.attachment(pin.clone());
-        clsact::attach(program, &pin)?;
+        let in_order = clsact::attach(program, &pin, &wanted.order)?;
         Ok(Attached {
             technique: Technique::Clsact,
             replaced: false,
+            in_order,
         })
     }
 }

@@ -1,10 +1,14 @@
 //! A reader of the kernel's BTF: ids of functions, and where a member of a
 //! structure lies.
 //!
-//! aya-obj reads BTF too, but keeps the members of structures to itself. The
-//! format is described in the kernel's Documentation/bpf/btf.rst.
+//! The BTF of a module is split: its type ids and its string offsets go on where
+//! those of the kernel itself end, and it uses both.
+//!
+//! aya-obj reads BTF too, but keeps the members of structures to itself and does
+//! not know split BTF. The format is described in the kernel's
+//! Documentation/bpf/btf.rst.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, rc::Rc};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,20 +31,23 @@ pub(super) enum Kind {
 /// Parsed BTF.
 #[derive(Debug)]
 pub(super) struct Btf {
+    /// What this BTF continues, if it is that of a module.
+    base: Option<Rc<Self>>,
     /// The type section.
     types: Vec<u8>,
     /// The string section.
     strings: Vec<u8>,
-    /// Offset of each type in `types`; the first one has id 1.
+    /// Offset of each type in `types`.
     offsets: Vec<usize>,
 }
 
 impl Btf {
-    /// Reads a file as they lie in `/sys/kernel/btf`.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    /// Reads a file as they lie in `/sys/kernel/btf`: that of the kernel itself, or
+    /// with that as its base the one of a module.
+    pub(super) fn read(path: &Path, base: Option<Rc<Self>>) -> Result<Self> {
         let bytes = fs::read(path)
             .with_context(|| format!("can not read the kernel's types from {}", path.display()))?;
-        Self::parse(&bytes).with_context(|| {
+        Self::parse(&bytes, base).with_context(|| {
             format!(
                 "can not understand the kernel's types in {}",
                 path.display()
@@ -48,7 +55,7 @@ impl Btf {
         })
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    fn parse(bytes: &[u8], base: Option<Rc<Self>>) -> Result<Self> {
         let magic = bytes.get(..2).and_then(|magic| magic.try_into().ok());
         if magic.map(u16::from_ne_bytes) != Some(MAGIC) {
             bail!("this is no BTF of this machine's byte order");
@@ -69,27 +76,38 @@ impl Btf {
             offset += TYPE + extra(word(&types, offset + 4)?)?;
         }
         Ok(Self {
+            base,
             types,
             strings,
             offsets,
         })
     }
 
-    /// The id of the type of this kind and name.
+    /// The id of the type of this kind and name. Types of the base are not looked
+    /// at.
     pub(super) fn find(&self, kind: Kind, name: &str) -> Option<u32> {
-        let index = self.offsets.iter().position(|offset| {
+        let index = self.position(kind, name)?;
+        u32::try_from(self.first_id() + index).ok()
+    }
+
+    /// The id of the first type. Id 0 is void, which is in no section.
+    fn first_id(&self) -> usize {
+        self.base
+            .as_ref()
+            .map_or(1, |base| base.first_id() + base.offsets.len())
+    }
+
+    fn position(&self, kind: Kind, name: &str) -> Option<usize> {
+        self.offsets.iter().position(|offset| {
             word(&self.types, offset + 4).is_ok_and(|info| kind_of(info) == kind as u32)
                 && word(&self.types, *offset).is_ok_and(|at| self.is_name(at, name))
-        })?;
-        // Id 0 is void, which is not in the section.
-        u32::try_from(index + 1).ok()
+        })
     }
 
     /// Offset in bytes of a member of a structure. `None` when there is no such
     /// structure or member, or when it does not start at a byte.
     pub(super) fn member_offset(&self, structure: &str, member: &str) -> Option<u32> {
-        let id = self.find(Kind::Struct, structure)?;
-        let offset = *self.offsets.get(id as usize - 1)?;
+        let offset = self.offsets[self.position(Kind::Struct, structure)?];
         let info = word(&self.types, offset + 4).ok()?;
         let bits = (0..members(info))
             .map(|index| offset + TYPE + index * MEMBER)
@@ -105,9 +123,24 @@ impl Btf {
     }
 
     fn is_name(&self, at: u32, name: &str) -> bool {
-        let rest = self.strings.get(at as usize..).unwrap_or_default();
+        let rest = self.string_at(at as usize).unwrap_or_default();
         rest.strip_prefix(name.as_bytes())
             .is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    fn string_at(&self, at: usize) -> Option<&[u8]> {
+        let Some(base) = &self.base else {
+            return self.strings.get(at..);
+        };
+        match at.checked_sub(base.strings_end()) {
+            Some(at) => self.strings.get(at..),
+            None => base.string_at(at),
+        }
+    }
+
+    fn strings_end(&self) -> usize {
+        let before = self.base.as_ref().map_or(0, |base| base.strings_end());
+        before + self.strings.len()
     }
 }
 
@@ -155,7 +188,6 @@ mod tests {
     /// A structure `s` of `a` at byte 0 and `b` at byte 8 (with the kind flag: a
     /// size in the upper bits), then a function `f`.
     fn sample(kind_flag: bool) -> Vec<u8> {
-        let strings = b"\0s\0a\0b\0f\0";
         let flag = u32::from(kind_flag) << 31;
         let bits = if kind_flag { 64 | (3 << 24) } else { 64 };
         let types = [
@@ -172,13 +204,24 @@ mod tests {
             12 << 24,
             0,
         ];
+        file(&types, b"\0s\0a\0b\0f\0")
+    }
+
+    /// Split BTF on top of that: a structure `t` of `a` at byte 0 and `c` at byte
+    /// 4, then a function `g`. The base's strings are nine bytes.
+    fn split_sample() -> Vec<u8> {
+        let types = [9, (4 << 24) | 2, 8, 3, 0, 0, 11, 0, 32, 13, 12 << 24, 0];
+        file(&types, b"t\0c\0g\0")
+    }
+
+    fn file(types: &[u32], strings: &[u8]) -> Vec<u8> {
         let mut bytes = MAGIC.to_ne_bytes().to_vec();
         bytes.extend([1, 0]);
         let types_len = u32::try_from(types.len() * 4).unwrap();
         let strings_len = u32::try_from(strings.len()).unwrap();
         for word in [24, 0, types_len, types_len, strings_len]
             .iter()
-            .chain(&types)
+            .chain(types)
         {
             bytes.extend(word.to_ne_bytes());
         }
@@ -189,7 +232,7 @@ mod tests {
     #[test]
     fn members_and_functions_are_found() {
         for kind_flag in [false, true] {
-            let btf = Btf::parse(&sample(kind_flag)).unwrap();
+            let btf = Btf::parse(&sample(kind_flag), None).unwrap();
             assert_eq!(btf.member_offset("s", "a"), Some(0));
             assert_eq!(btf.member_offset("s", "b"), Some(8));
             assert_eq!(btf.find(Kind::Struct, "s"), Some(1));
@@ -199,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found() {
-        let btf = Btf::parse(&sample(false)).unwrap();
+        let btf = Btf::parse(&sample(false), None).unwrap();
         assert_eq!(btf.find(Kind::Func, "s"), None);
         assert_eq!(btf.find(Kind::Func, ""), None);
         assert_eq!(btf.member_offset("s", "c"), None);
@@ -207,16 +250,29 @@ mod tests {
     }
 
     #[test]
+    fn split_types_continue_ids_and_strings_of_their_base() {
+        let base = Rc::new(Btf::parse(&sample(false), None).unwrap());
+        let split = Btf::parse(&split_sample(), Some(base)).unwrap();
+        assert_eq!(split.find(Kind::Struct, "t"), Some(3));
+        assert_eq!(split.find(Kind::Func, "g"), Some(4));
+        assert_eq!(split.member_offset("t", "a"), Some(0));
+        assert_eq!(split.member_offset("t", "c"), Some(4));
+        // The base's own types have to be asked for there.
+        assert_eq!(split.find(Kind::Func, "f"), None);
+        assert_eq!(split.member_offset("s", "a"), None);
+    }
+
+    #[test]
     fn cut_off_anywhere_is_an_error_and_never_a_panic() {
         let whole = sample(false);
         for length in 0..whole.len() {
-            assert!(Btf::parse(&whole[..length]).is_err(), "{length}");
+            assert!(Btf::parse(&whole[..length], None).is_err(), "{length}");
         }
     }
 
     #[test]
     fn the_running_kernel() {
-        let btf = Btf::read(Path::new(VMLINUX_BTF)).unwrap();
+        let btf = Btf::read(Path::new(VMLINUX_BTF), None).unwrap();
         // `struct list_head` has looked like this for ever.
         assert_eq!(btf.member_offset("list_head", "next"), Some(0));
         let pointer = u32::try_from(size_of::<usize>()).unwrap();

@@ -5,15 +5,13 @@
 //! function in the call instruction in place of an offset. [`patch`] does that
 //! before the object is loaded.
 
-use std::{fs, path::Path};
-
 use anyhow::{Context as _, Result, bail};
 use object::{
     Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind,
     read::elf::ElfFile64,
 };
 
-use super::btf::{Btf, Kind};
+use super::module;
 use crate::preflight::kernel_release;
 
 /// Size of an instruction.
@@ -44,23 +42,20 @@ pub(super) trait Kfuncs {
     fn find(&self, name: &str) -> Option<Kfunc>;
 }
 
-/// Functions of the kernel itself.
-impl Kfuncs for Btf {
-    fn find(&self, name: &str) -> Option<Kfunc> {
-        let btf_id = Self::find(self, Kind::Func, name)?;
-        Some(Kfunc {
-            btf_id,
-            descriptor: 0,
-        })
-    }
-}
-
 /// A call of an undefined function.
 struct Call {
     /// Where the instruction is in the file.
     at: usize,
     /// Name of the function.
     name: String,
+}
+
+/// Names of the kfuncs that a BPF object file calls.
+pub(super) fn names(object: &[u8]) -> Result<Vec<String>> {
+    let mut names: Vec<String> = calls(object)?.into_iter().map(|call| call.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 /// Fills in every call of a kfunc in a BPF object file.
@@ -143,30 +138,8 @@ fn unavailable(missing: &[&str]) -> String {
         "this kernel ({}) does not offer {} to programs: {}",
         kernel_release(),
         list.join(", "),
-        advice()
+        module::advice()
     )
-}
-
-/// What to do about a kernel without conntrack in its own BTF.
-pub(super) fn advice() -> &'static str {
-    if conntrack_is_a_module() {
-        "conntrack is a module here, which is not supported yet; use a kernel with \
-         CONFIG_NF_CONNTRACK=y and CONFIG_NF_NAT=y"
-    } else {
-        "use Linux 6.1 or later with CONFIG_NF_CONNTRACK=y and CONFIG_NF_NAT=y"
-    }
-}
-
-fn conntrack_is_a_module() -> bool {
-    let loaded = ["nf_conntrack", "nf_nat"]
-        .iter()
-        .any(|module| Path::new("/sys/kernel/btf").join(module).exists());
-    loaded || {
-        let list = Path::new("/lib/modules")
-            .join(kernel_release())
-            .join("modules.dep");
-        fs::read_to_string(list).is_ok_and(|list| list.contains("/nf_conntrack.ko"))
-    }
 }
 
 #[cfg(test)]

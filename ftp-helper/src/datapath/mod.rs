@@ -1,42 +1,53 @@
 //! The programs and maps in the kernel. aya is used here and nowhere else, so
 //! that moving to another release of it stays a change of this module.
+//!
+//! aya makes maps and clsact filters and reads the object file; programs are loaded,
+//! and links made, by `loader` and `sys`, as aya 0.14 can not call functions of
+//! kernel modules. `kernel` tells which function is where.
 
 mod attach;
+mod attached;
+mod autoload;
 mod btf;
+pub mod chain;
 mod clsact;
 mod error;
 mod events;
+mod kernel;
 mod kernel_log;
 mod kfunc;
+mod loader;
 pub mod maps;
+mod module;
+mod netlink;
 mod new_pins;
 mod object;
+mod order;
+mod program;
 mod refused;
+mod sys;
 mod tcx;
 mod test_run;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use anyhow::{Context as _, Result};
-use aya::{
-    Ebpf, EbpfLoader,
-    programs::{SchedClassifier, TcAttachType},
-};
+use aya::{Ebpf, EbpfLoader, programs::TcAttachType};
 use ftp_helper_common::session::Direction;
 
-use self::refused::refusal;
 pub use self::{
-    attach::{Attached, detach},
+    attach::{Attached, Wanted, detach},
+    attached::runs_on_tcx,
     events::EventRing,
     kernel_log::KernelLog,
     maps::Maps,
     new_pins::NewPins,
+    order::{DirectedOrder, Neighbour, Order, Orders},
     refused::Refused,
     test_run::{Context, Outcome},
 };
+use self::{loader::Loader, program::Program};
 use crate::pins::PinDirectory;
-
-const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// Offset of `nf_conn.tuplehash`, read-only for the programs.
 const TUPLEHASH: &str = "NF_CONN_TUPLEHASH";
@@ -47,6 +58,8 @@ const MARK: &str = "NF_CONN_MARK";
 /// The programs and maps, loaded.
 pub struct Datapath {
     object: Ebpf,
+    ingress: Program,
+    egress: Program,
     /// The maps.
     pub maps: Maps,
     /// The kernel's conntrack entries have marks.
@@ -87,19 +100,14 @@ impl Datapath {
             }
         }
         let mut object = loader.load(bytes).context("can not make the maps")?;
-        let maps = Maps::take(&mut object)?;
-        let mut datapath = Self {
+        let programs = Loader::new(bytes, &object, &prepared.kernel)?;
+        Ok(Self {
+            ingress: programs.load(Direction::Ingress)?,
+            egress: programs.load(Direction::Egress)?,
+            maps: Maps::take(&mut object)?,
             object,
-            maps,
             has_marks: prepared.mark != 0,
-        };
-        for direction in DIRECTIONS {
-            let program = datapath.program_mut(direction)?;
-            program
-                .load()
-                .map_err(|error| refusal(program_name(direction), error))?;
-        }
-        Ok(datapath)
+        })
     }
 
     /// The log of the programs; once.
@@ -110,28 +118,14 @@ impl Datapath {
     /// Instructions that the verifier went through, which is what its limit is
     /// about. `None` when the kernel does not say (before 5.16).
     pub fn verified_instructions(&self, direction: Direction) -> Result<Option<u32>> {
-        let info = self.program(direction)?.info();
-        Ok(info
-            .context("can not ask about the program")?
-            .verified_instruction_count())
+        self.program(direction).verified_instructions()
     }
 
-    fn program(&self, direction: Direction) -> Result<&SchedClassifier> {
-        let name = program_name(direction);
-        let program = self.object.program(name);
-        let program = program.with_context(|| format!("there is no program {name}"))?;
-        program
-            .try_into()
-            .with_context(|| format!("program {name} is not of the right type"))
-    }
-
-    fn program_mut(&mut self, direction: Direction) -> Result<&mut SchedClassifier> {
-        let name = program_name(direction);
-        let program = self.object.program_mut(name);
-        let program = program.with_context(|| format!("there is no program {name}"))?;
-        program
-            .try_into()
-            .with_context(|| format!("program {name} is not of the right type"))
+    fn program(&self, direction: Direction) -> &Program {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
     }
 }
 

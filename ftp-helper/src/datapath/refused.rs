@@ -2,8 +2,6 @@
 
 use std::{error::Error, fmt, io};
 
-use aya::programs::ProgramError;
-
 /// The verifier did not accept a program.
 #[derive(Debug)]
 pub struct Refused {
@@ -14,6 +12,14 @@ pub struct Refused {
 }
 
 impl Refused {
+    pub(super) fn new(program: &'static str, error: io::Error, log: String) -> Self {
+        Self {
+            program,
+            error,
+            log,
+        }
+    }
+
     /// The complaint itself: behind it come statistics only.
     fn complaint(&self) -> &str {
         self.log
@@ -49,22 +55,6 @@ impl fmt::Display for Refused {
 }
 
 impl Error for Refused {}
-
-/// The refusal behind an error, or the error itself.
-pub(super) fn refusal(program: &'static str, error: ProgramError) -> anyhow::Error {
-    match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => Refused {
-            program,
-            error: io_error,
-            log: verifier_log.to_string(),
-        }
-        .into(),
-        error => anyhow::Error::from(error).context(format!("can not load program {program}")),
-    }
-}
 
 #[cfg(test)]
 mod tests {

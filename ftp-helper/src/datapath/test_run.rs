@@ -1,10 +1,14 @@
 //! Running a program on a packet that is not on any wire.
 
+use std::os::fd::AsFd as _;
+
 use anyhow::{Context as _, Result};
-use aya::programs::{TestRun as _, TestRunOptions};
 use ftp_helper_common::session::Direction;
 
-use super::Datapath;
+use super::{
+    Datapath,
+    sys::{self, Run},
+};
 
 /// `sizeof(struct __sk_buff)`; older kernels know a shorter one and want the
 /// rest to be zero, which it is.
@@ -59,21 +63,19 @@ impl Datapath {
         let mut output = [0; CONTEXT];
         let mut changed = vec![0; packet.len() + GROWTH];
 
-        let result = self
-            .program(direction)?
-            .test_run(TestRunOptions {
-                data_in: Some(packet),
-                data_out: Some(&mut changed),
-                ctx_in: Some(&input),
-                ctx_out: Some(&mut output),
-                ..TestRunOptions::default()
-            })
+        let run = Run {
+            packet,
+            changed: &mut changed,
+            context: &input,
+            changed_context: &mut output,
+        };
+        let (verdict, length) = sys::test_run(self.program(direction).as_fd(), run)
             .context("the kernel refused to run the program on this packet")?;
-        changed.truncate(result.data_size_out as usize);
+        changed.truncate(length);
         let mut mark = [0; 4];
         mark.copy_from_slice(&output[MARK..MARK + 4]);
         Ok(Outcome {
-            verdict: result.return_value,
+            verdict,
             packet: changed,
             mark: u32::from_ne_bytes(mark),
         })

@@ -3,6 +3,7 @@
 
 use std::{
     env, fs,
+    os::fd::{AsFd as _, OwnedFd},
     panic::{self, AssertUnwindSafe},
     path::Path,
     process::Command,
@@ -10,7 +11,7 @@ use std::{
     thread,
 };
 
-use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact};
+use aya::programs::tc::qdisc_add_clsact;
 use ftp_helper_common::{
     address::{Address, Endpoint},
     expectation::{Expectation, ExpectationKey},
@@ -23,7 +24,7 @@ use nix::{
     unistd::geteuid,
 };
 
-use super::*;
+use super::{sys::Place, *};
 use crate::{
     device::Device,
     pins::{PinDirectory, Technique},
@@ -32,7 +33,7 @@ use crate::{
 const BOTH: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// False, and said so, without the rights that loading takes.
-fn privileged() -> bool {
+pub(super) fn privileged() -> bool {
     let root = geteuid().is_root();
     assert!(root || env::var_os("CI").is_none(), "these tests need root");
     if !root {
@@ -77,6 +78,19 @@ fn sandboxed(test: impl FnOnce(&PinDirectory) + Send) {
     }
 }
 
+/// The same for what takes TCX.
+fn sandboxed_with_tcx(test: impl FnOnce(&PinDirectory) + Send) {
+    sandboxed(|pins| {
+        let device = Device::find("wan0").unwrap();
+        match sys::programs_of(device.index, tcx::hook(Direction::Ingress)) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                eprintln!("skipped: this kernel has no TCX");
+            }
+            _ => test(pins),
+        }
+    });
+}
+
 /// A datapath that is not pinned, shared by the tests: the verifier takes its
 /// time.
 fn loaded() -> MutexGuard<'static, Datapath> {
@@ -94,20 +108,61 @@ fn ip(arguments: &str) {
 }
 
 fn tc(arguments: &str) -> String {
-    let output = Command::new("tc")
-        .args(arguments.split(' '))
-        .output()
-        .unwrap();
+    tc_words(&arguments.split(' ').collect::<Vec<_>>())
+}
+
+fn tc_words(arguments: &[&str]) -> String {
+    let output = Command::new("tc").args(arguments).output().unwrap();
+    assert!(output.status.success(), "tc {arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Ids of the programs that TCX runs.
-fn attached(device: &str, direction: Direction) -> Vec<u32> {
-    let (_, programs) = SchedClassifier::query_tcx(device, attach_type(direction)).unwrap();
-    programs
-        .iter()
-        .map(aya::programs::ProgramInfo::id)
-        .collect()
+/// Two programs on each hook of `wan0` that are not ours, as long as the value
+/// lives.
+struct Foreign {
+    /// In the order in which they run, by direction as in [`BOTH`].
+    ids: [[u32; 2]; 2],
+    _links: Vec<OwnedFd>,
+}
+
+/// Their names.
+const FOREIGN: [&str; 2] = ["ftp_helper_ingress", "ftp_helper_egress"];
+
+impl Foreign {
+    fn attach() -> Self {
+        let other = loaded();
+        let device = Device::find("wan0").unwrap().index;
+        let mut links = Vec::new();
+        for direction in BOTH {
+            for program in BOTH.map(|program| other.program(program).as_fd()) {
+                let hook = tcx::hook(direction);
+                links.push(sys::create_link(program, device, hook, Place::Last).unwrap());
+            }
+        }
+        let ids = BOTH.map(|direction| programs(direction).try_into().unwrap());
+        Self { ids, _links: links }
+    }
+
+    /// Where our program runs among them; those have to be there in their order.
+    fn places_of_ours(&self) -> [usize; 2] {
+        [0, 1].map(|index| {
+            let mut all = programs(BOTH[index]);
+            let ours = all.iter().position(|id| !self.ids[index].contains(id));
+            let ours = ours.unwrap();
+            all.remove(ours);
+            assert_eq!(all, self.ids[index]);
+            ours
+        })
+    }
+}
+
+/// Ids of the programs that TCX runs on `wan0`; none where there is no TCX.
+fn programs(direction: Direction) -> Vec<u32> {
+    let device = Device::find("wan0").unwrap();
+    match sys::programs_of(device.index, tcx::hook(direction)) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Vec::new(),
+        result => result.unwrap(),
+    }
 }
 
 fn names(path: &Path, prefix: &str) -> Vec<String> {
@@ -122,33 +177,54 @@ fn names(path: &Path, prefix: &str) -> Vec<String> {
 
 /// Loads and attaches both programs, and ends as an agent does that is killed.
 fn start(pins: &PinDirectory, technique: Option<Technique>) -> Vec<Attached> {
-    let device = Device::find("wan0").unwrap();
-    pins.create().unwrap();
-    let mut new = NewPins::default();
-    let mut datapath = Datapath::load_pinned(0, pins, &mut new).unwrap();
-    let attached = BOTH
-        .map(|direction| {
-            datapath
-                .attach(&device, direction, technique, pins, &mut new)
-                .unwrap()
-        })
-        .to_vec();
+    let (datapath, mut new) = load(pins);
+    let wanted = Wanted {
+        technique,
+        ..Wanted::default()
+    };
+    let attached = attach(&datapath, pins, &wanted, &mut new).unwrap();
     new.keep();
     attached
+}
+
+fn load(pins: &PinDirectory) -> (Datapath, NewPins) {
+    pins.create().unwrap();
+    let mut new = NewPins::default();
+    let datapath = Datapath::load_pinned(0, pins, &mut new).unwrap();
+    (datapath, new)
+}
+
+fn attach(
+    datapath: &Datapath,
+    pins: &PinDirectory,
+    wanted: &Wanted,
+    new: &mut NewPins,
+) -> Result<Vec<Attached>> {
+    let device = Device::find("wan0").unwrap();
+    BOTH.into_iter()
+        .map(|direction| datapath.attach(&device, direction, wanted, pins, new))
+        .collect()
+}
+
+fn detach_all(pins: &PinDirectory) {
+    for pin in pins.read().unwrap().attachments {
+        detach(&pin).unwrap();
+    }
 }
 
 const fn made(technique: Technique, replaced: bool) -> Attached {
     Attached {
         technique,
         replaced,
+        in_order: true,
     }
 }
 
 #[test]
 fn a_second_start_takes_the_place_of_the_first_and_keeps_its_maps() {
-    sandboxed(|pins| {
+    sandboxed_with_tcx(|pins| {
         assert_eq!(start(pins, None), [made(Technique::Tcx, false); 2]);
-        let first = BOTH.map(|direction| attached("wan0", direction));
+        let first = BOTH.map(programs);
         let mut table = maps::Expectations::open(pins, maps::EXPECTATIONS).unwrap();
         table
             .insert(&ExpectationKey::default(), &Expectation::default())
@@ -156,7 +232,7 @@ fn a_second_start_takes_the_place_of_the_first_and_keeps_its_maps() {
 
         assert_eq!(start(pins, None), [made(Technique::Tcx, true); 2]);
         for (direction, first) in BOTH.into_iter().zip(first) {
-            let second = attached("wan0", direction);
+            let second = programs(direction);
             assert_eq!((first.len(), second.len()), (1, 1));
             assert_ne!(first, second);
         }
@@ -167,27 +243,25 @@ fn a_second_start_takes_the_place_of_the_first_and_keeps_its_maps() {
 
 #[test]
 fn a_device_that_was_made_anew_gets_new_links() {
-    sandboxed(|pins| {
+    sandboxed_with_tcx(|pins| {
         start(pins, None);
         ip("link del wan0");
         ip("link add wan0 type veth peer name far0");
         assert_eq!(start(pins, None), [made(Technique::Tcx, false); 2]);
         assert_eq!(names(pins.path(), "link_").len(), 4);
         for direction in BOTH {
-            assert_eq!(attached("wan0", direction).len(), 1);
+            assert_eq!(programs(direction).len(), 1);
         }
         // The dead ones can be removed like live ones.
-        for pin in pins.read().unwrap().attachments {
-            detach(&pin).unwrap();
-        }
+        detach_all(pins);
         assert_eq!(names(pins.path(), "link_"), [""; 0]);
-        assert!(attached("wan0", Direction::Egress).is_empty());
+        assert!(programs(Direction::Egress).is_empty());
     });
 }
 
 #[test]
 fn a_dead_link_of_the_same_index_is_replaced() {
-    sandboxed(|pins| {
+    sandboxed_with_tcx(|pins| {
         start(pins, None);
         let index = Device::find("wan0").unwrap().index;
         ip("link del wan0");
@@ -196,17 +270,17 @@ fn a_dead_link_of_the_same_index_is_replaced() {
         ));
         assert_eq!(start(pins, None), [made(Technique::Tcx, false); 2]);
         assert_eq!(names(pins.path(), "link_").len(), 2);
-        assert_eq!(attached("wan0", Direction::Ingress).len(), 1);
+        assert_eq!(programs(Direction::Ingress).len(), 1);
     });
 }
 
 #[test]
 fn detaching_takes_effect_at_once() {
-    sandboxed(|pins| {
+    sandboxed_with_tcx(|pins| {
         start(pins, None);
         for pin in pins.read().unwrap().attachments {
             detach(&pin).unwrap();
-            assert!(attached("wan0", pin.direction).is_empty());
+            assert!(programs(pin.direction).is_empty());
             assert!(!pin.path.exists());
         }
     });
@@ -216,29 +290,23 @@ fn detaching_takes_effect_at_once() {
 fn clsact_replaces_its_own_filter_and_leaves_the_qdisc_and_other_filters() {
     sandboxed(|pins| {
         qdisc_add_clsact("wan0").unwrap();
-        let mut other = loaded();
-        let program = other.program_mut(Direction::Egress).unwrap();
-        let options = NlOptions {
-            priority: 9,
-            ..NlOptions::default()
-        };
-        let options = TcAttachOptions::Netlink(options);
-        program
-            .attach_with_options("wan0", TcAttachType::Egress, options)
-            .unwrap();
+        let foreign = "filter add dev wan0 egress pref 9 protocol all bpf direct-action bytecode";
+        // One instruction of classic BPF: TC_ACT_UNSPEC.
+        let bytecode = "1,6 0 0 4294967295,";
+        let mut words: Vec<&str> = foreign.split(' ').collect();
+        words.push(bytecode);
+        tc_words(&words);
 
         let clsact = Some(Technique::Clsact);
         assert_eq!(start(pins, clsact), [made(Technique::Clsact, false); 2]);
         // What is there keeps its technique.
         assert_eq!(start(pins, None), [made(Technique::Clsact, true); 2]);
-        assert!(attached("wan0", Direction::Egress).is_empty());
+        assert!(programs(Direction::Egress).is_empty());
         let filters = tc("filter show dev wan0 egress");
         assert_eq!(filters.matches("direct-action").count(), 2, "{filters}");
         assert_eq!(filters.matches("0x46545048").count(), 1, "{filters}");
 
-        for pin in pins.read().unwrap().attachments {
-            detach(&pin).unwrap();
-        }
+        detach_all(pins);
         assert!(names(pins.path(), "filter_").is_empty());
         let filters = tc("filter show dev wan0 egress");
         assert_eq!(filters.matches("direct-action").count(), 1, "{filters}");
@@ -249,7 +317,7 @@ fn clsact_replaces_its_own_filter_and_leaves_the_qdisc_and_other_filters() {
 
 #[test]
 fn a_filter_whose_pin_was_lost_does_not_run_beside_a_link() {
-    sandboxed(|pins| {
+    sandboxed_with_tcx(|pins| {
         start(pins, Some(Technique::Clsact));
         for name in names(pins.path(), "filter_") {
             fs::remove_file(pins.path().join(name)).unwrap();
@@ -262,35 +330,164 @@ fn a_filter_whose_pin_was_lost_does_not_run_beside_a_link() {
 
 #[test]
 fn the_programs_are_next_to_the_wire() {
-    sandboxed(|pins| {
-        let mut other = loaded();
-        let others = BOTH.map(|direction| {
-            let program = other.program_mut(direction).unwrap();
-            program.attach("wan0", attach_type(direction)).unwrap();
-            attached("wan0", direction)[0]
-        });
+    sandboxed_with_tcx(|pins| {
+        let foreign = Foreign::attach();
         start(pins, None);
-        let [ingress, egress] = BOTH.map(|direction| attached("wan0", direction));
-        assert_eq!((ingress.len(), egress.len()), (2, 2));
-        assert_eq!(ingress[1], others[0]);
-        assert_eq!(egress[0], others[1]);
+        assert_eq!(foreign.places_of_ours(), [0, 2]);
+    });
+}
+
+fn in_order(technique: Technique, order: Order) -> Wanted {
+    Wanted {
+        technique: Some(technique),
+        order,
+    }
+}
+
+#[test]
+fn the_programs_are_where_they_are_asked_for_and_others_stay() {
+    sandboxed_with_tcx(|pins| {
+        let foreign = Foreign::attach();
+        let (datapath, mut new) = load(pins);
+        let name = |index: usize| Neighbour::Name(FOREIGN[index].to_owned());
+        for (order, place) in [
+            (Order::First, 0),
+            (Order::Last, 2),
+            (Order::Before(name(1)), 1),
+            (Order::After(name(0)), 1),
+            (Order::After(name(1)), 2),
+            // The same two programs are on both hooks.
+            (Order::Before(Neighbour::Id(foreign.ids[0][1])), 1),
+        ] {
+            let wanted = in_order(Technique::Tcx, order);
+            // The second time as an agent does that starts again.
+            for replaced in [false, true] {
+                let attached = attach(&datapath, pins, &wanted, &mut new).unwrap();
+                assert_eq!(attached, [made(Technique::Tcx, replaced); 2], "{wanted:?}");
+                assert_eq!(foreign.places_of_ours(), [place; 2], "{wanted:?}");
+            }
+            detach_all(pins);
+            assert_eq!(BOTH.map(programs), foreign.ids);
+        }
+    });
+}
+
+#[test]
+fn another_order_moves_nothing_but_is_noticed() {
+    sandboxed_with_tcx(|pins| {
+        let foreign = Foreign::attach();
+        let (datapath, mut new) = load(pins);
+        let first = in_order(Technique::Tcx, Order::First);
+        attach(&datapath, pins, &first, &mut new).unwrap();
+        // Nor is a start refused for a program that is gone.
+        let gone = Order::Before(Neighbour::Id(u32::MAX));
+        for order in [Order::Last, gone] {
+            let wanted = in_order(Technique::Tcx, order);
+            let attached = attach(&datapath, pins, &wanted, &mut new).unwrap();
+            assert!(attached.iter().all(|attached| attached.replaced));
+            assert!(attached.iter().all(|attached| !attached.in_order));
+            assert_eq!(foreign.places_of_ours(), [0, 0]);
+        }
+    });
+}
+
+#[test]
+fn a_neighbour_that_is_not_there_is_named_and_nothing_is_attached() {
+    sandboxed_with_tcx(|pins| {
+        let foreign = Foreign::attach();
+        let (datapath, mut new) = load(pins);
+        let wanted = Wanted {
+            technique: None,
+            order: "before:nobody".parse().unwrap(),
+        };
+        let error = attach(&datapath, pins, &wanted, &mut new).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("no program nobody"), "{error}");
+        let there = foreign.ids[0].map(|id| id.to_string()).join(", ");
+        assert!(error.contains(&there), "{error}");
+        assert_eq!(BOTH.map(programs), foreign.ids);
+        assert!(names(pins.path(), "link_").is_empty());
+        assert!(!tc("qdisc show dev wan0").contains("clsact"));
+    });
+}
+
+#[test]
+fn filters_have_a_first_and_a_last_place() {
+    sandboxed(|pins| {
+        let (datapath, mut new) = load(pins);
+        for (order, priority) in [(Order::First, "2"), (Order::Last, "65534")] {
+            let wanted = in_order(Technique::Clsact, order);
+            for replaced in [false, true] {
+                let attached = attach(&datapath, pins, &wanted, &mut new).unwrap();
+                assert_eq!(attached, [made(Technique::Clsact, replaced); 2]);
+                for word in ["ingress", "egress"] {
+                    let filters = tc(&format!("filter show dev wan0 {word}"));
+                    let own = format!("pref {priority} bpf chain 0 handle 0x46545048");
+                    assert_eq!(filters.matches(&own).count(), 1, "{filters}");
+                    assert_eq!(filters.matches("0x46545048").count(), 1, "{filters}");
+                }
+            }
+            let wire = in_order(Technique::Clsact, Order::Wire);
+            let attached = attach(&datapath, pins, &wire, &mut new).unwrap();
+            let in_order = attached.iter().filter(|attached| attached.in_order);
+            assert_eq!(in_order.count(), 1);
+            detach_all(pins);
+            for word in ["ingress", "egress"] {
+                assert_eq!(tc(&format!("filter show dev wan0 {word}")), "");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_ingress_qdisc_in_the_place_of_clsact_is_refused() {
+    sandboxed(|pins| {
+        tc("qdisc add dev wan0 ingress");
+        let (datapath, mut new) = load(pins);
+        let wanted = in_order(Technique::Clsact, Order::Wire);
+        let error = attach(&datapath, pins, &wanted, &mut new).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("no clsact"), "{error}");
+        assert_eq!(tc("filter show dev wan0 ingress"), "");
+        assert!(tc("qdisc show dev wan0").contains("ingress"));
+    });
+}
+
+#[test]
+fn filters_have_no_neighbours() {
+    sandboxed(|pins| {
+        let (datapath, mut new) = load(pins);
+        let wanted = in_order(Technique::Clsact, Order::After(Neighbour::Id(7)));
+        let error = attach(&datapath, pins, &wanted, &mut new).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("TCX") && error.contains("--order first"),
+            "{error}"
+        );
+        assert!(!tc("qdisc show dev wan0").contains("clsact"));
     });
 }
 
 #[test]
 fn a_start_that_fails_leaves_nothing() {
-    sandboxed(|pins| {
+    sandboxed_with_tcx(|pins| {
         let device = Device::find("wan0").unwrap();
         pins.create().unwrap();
         let mut new = NewPins::default();
         new.directory(pins.path());
-        let mut datapath = Datapath::load_pinned(0, pins, &mut new).unwrap();
+        let datapath = Datapath::load_pinned(0, pins, &mut new).unwrap();
         datapath
-            .attach(&device, Direction::Ingress, None, pins, &mut new)
+            .attach(
+                &device,
+                Direction::Ingress,
+                &Wanted::default(),
+                pins,
+                &mut new,
+            )
             .unwrap();
-        assert_eq!(attached("wan0", Direction::Ingress).len(), 1);
+        assert_eq!(programs(Direction::Ingress).len(), 1);
         drop(new);
-        assert!(attached("wan0", Direction::Ingress).is_empty());
+        assert!(programs(Direction::Ingress).is_empty());
         assert!(!pins.path().exists());
     });
 }
@@ -406,6 +603,17 @@ fn a_packet_that_is_not_ours_passes_unchanged() {
             assert_eq!(outcome.packet, packet);
             assert_eq!(outcome.mark, 7);
         }
+    });
+}
+
+#[test]
+fn asking_for_conntrack_leaves_no_entry() {
+    sandboxed(|_| {
+        // Refused for what it asks, not for how it is written.
+        let refusal = autoload::conntrack().unwrap();
+        assert_eq!(refusal.raw_os_error(), Some(libc::ERANGE));
+        let entries = fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap();
+        assert_eq!(entries, "");
     });
 }
 

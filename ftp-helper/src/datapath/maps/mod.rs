@@ -1,5 +1,6 @@
 //! The maps, with the types of the common crate.
 
+mod census;
 mod counters;
 mod networks;
 mod port_bits;
@@ -18,7 +19,13 @@ use ftp_helper_common::{
     session::{Handshake, Session, SessionKey},
 };
 
-pub use self::{counters::Counters, networks::Networks, port_bits::PortBits, table::Table};
+pub use self::{
+    census::{Census, PortWords},
+    counters::Counters,
+    networks::Networks,
+    port_bits::PortBits,
+    table::Table,
+};
 use super::{error::map_os_error, events::EventRing};
 use crate::pins::PinDirectory;
 

@@ -1,0 +1,114 @@
+//! The checks, one file each.
+
+mod address;
+mod agent;
+mod attachment;
+mod bpffs;
+mod bridge;
+mod capabilities;
+mod cilium;
+mod conntrack_table;
+mod counters;
+mod firewall;
+mod flow_offload;
+mod forwarding;
+mod kernel;
+mod kernel_helper;
+mod lro;
+mod order;
+mod pins;
+mod ports;
+mod rp_filter;
+mod timeouts;
+
+use anyhow::Result;
+
+use super::{Finding, Gateway};
+
+/// Something that is looked at.
+pub struct Check {
+    /// Its name on the command line and in the report.
+    pub name: &'static str,
+    /// What it looks at, for the help text.
+    pub looks_at: &'static str,
+    /// Takes so little that every start of the agent makes it.
+    pub quick: bool,
+    /// Looks. An error means that it could not.
+    pub run: fn(&Gateway) -> Result<Vec<Finding>>,
+}
+
+/// All checks, in the order of the report: first what a start needs, then the
+/// programs and what is beside them, then the gateway, then what was counted.
+pub const CHECKS: &[Check] = &[
+    capabilities::CHECK,
+    kernel::CHECK,
+    bpffs::CHECK,
+    agent::CHECK,
+    pins::CHECK,
+    attachment::CHECK,
+    order::CHECK,
+    kernel_helper::CHECK,
+    flow_offload::CHECK,
+    cilium::CHECK,
+    bridge::CHECK,
+    address::CHECK,
+    forwarding::CHECK,
+    rp_filter::CHECK,
+    firewall::CHECK,
+    conntrack_table::CHECK,
+    timeouts::CHECK,
+    ports::CHECK,
+    lro::CHECK,
+    counters::CHECK,
+];
+
+/// The answer of a check of interfaces when none is known.
+fn no_interface() -> Finding {
+    Finding::skip(
+        "-",
+        "no interface is helped, and none was named with -i: name the one that leads outside",
+    )
+}
+
+/// `1 entry`, `2 entries`.
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Where operators read what the checks mean.
+    const DOCUMENT: &str = include_str!("../../../../docs/troubleshooting.md");
+
+    #[test]
+    fn names_are_unique_and_easy_to_type() {
+        let mut names = HashSet::new();
+        for check in CHECKS {
+            assert!(names.insert(check.name), "{} is there twice", check.name);
+            assert!(
+                check
+                    .name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{}",
+                check.name
+            );
+            assert!(!check.looks_at.is_empty() && !check.looks_at.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn the_document_describes_each_check_in_the_order_of_the_report() {
+        let described: Vec<&str> = DOCUMENT
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        assert_eq!(described, names);
+    }
+}
