@@ -8,6 +8,7 @@ mod run;
 mod setup;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ enum Command {
     Run(run::Options),
     Setup(setup::Options),
     Test(test::Options),
+    VmTest(vm::Options),
+    #[command(hide = true)]
+    VmGuest(vm::guest::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Setup(options) => setup::run(options),
         Command::Test(options) => test::run(&options),
+        Command::VmTest(options) => vm::run(&options),
+        Command::VmGuest(options) => vm::guest::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 
 mod bpf;
 mod components;
-mod debian;
+pub(crate) mod debian;
 mod linker;
 mod tools;
 

@@ -5,7 +5,7 @@ mod stages;
 use anyhow::{Result, bail};
 
 use self::stages::{Outcome, Stages};
-use crate::{process, setup, toolchain::Toolchain, workspace};
+use crate::{process, setup, toolchain::Toolchain, vm, workspace};
 
 /// The package whose tests make network namespaces and load programs, as root.
 const ROOT_TESTS: &str = "ftp-helper-tests";
@@ -58,6 +58,15 @@ fn run_stages(options: &Options, stages: &mut Stages) -> Result<()> {
             return Ok(Outcome::skipped("--skip-e2e is given"));
         }
         root_tests(filter)
+    })?;
+    stages.run("other kernels", || {
+        if filter.is_some() {
+            return Ok(Outcome::skipped("a test filter is given"));
+        }
+        if options.skip_e2e {
+            return Ok(Outcome::skipped("--skip-e2e is given"));
+        }
+        other_kernels()
     })
 }
 
@@ -137,6 +146,15 @@ fn root_tests(filter: Option<&str>) -> Result<Outcome> {
         .args(filter)
         .args(["--", "--test-threads", ROOT_TEST_THREADS]);
     process::run(&mut cargo)?;
+    Ok(Outcome::Passed)
+}
+
+/// A few end-to-end tests under packaged kernels; `cargo xtask vm-test` runs more.
+fn other_kernels() -> Result<Outcome> {
+    if let Some(obstacle) = vm::obstacle() {
+        return absent(&obstacle);
+    }
+    vm::sample()?;
     Ok(Outcome::Passed)
 }
 

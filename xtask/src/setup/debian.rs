@@ -74,7 +74,7 @@ fn is_installed(package: &str) -> bool {
 
 /// Fetches the package lists, once. A mirror that does not answer is no error yet:
 /// the old lists may do.
-fn refresh_lists() {
+pub(crate) fn refresh_lists() {
     static DONE: std::sync::Once = std::sync::Once::new();
     DONE.call_once(|| {
         process::step("Fetch the package lists");

@@ -36,9 +36,14 @@ const fn program(name: &'static str, package: &'static str, purpose: &'static st
     }
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     program("ip", "iproute2", "network namespaces"),
     program("nft", "nftables", "masquerade and firewall"),
+    program(
+        "iptables-legacy",
+        "iptables",
+        "firewalls of both older kinds",
+    ),
     program("sysctl", "procps", "forwarding"),
     program("ethtool", "ethtool", "offload settings"),
     program("conntrack", "conntrack", "the kernel's connection table"),

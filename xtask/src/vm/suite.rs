@@ -1,0 +1,244 @@
+//! The tests: which there are, and which of them to run.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+
+use super::record::TestBinary;
+use crate::{process, workspace};
+
+/// The package of the end-to-end tests.
+const PACKAGE: &str = "ftp-helper-tests";
+
+/// Test binaries that are run unless all are asked for: what depends on the kernel.
+const DEFAULT: [&str; 15] = [
+    "active",
+    "passive",
+    "clsact",
+    "conntrack",
+    "cases",
+    "refusals",
+    "firewalls",
+    "without_helper",
+    "packet_expectation",
+    "packet_malformed",
+    "packet_other",
+    "packet_refusal",
+    "packet_rewrite",
+    "packet_sequence",
+    "packet_session",
+];
+
+/// For continuous integration, where each start of the agent in an emulated machine
+/// counts: binary and test.
+const SAMPLE: [(&str, &str); 2] = [
+    ("active", "every_client_with_vsftpd"),
+    ("packet_rewrite", ""),
+];
+
+/// Which tests to run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Selection {
+    /// A few, to see that a kernel works at all.
+    Sample,
+    /// Those that depend on the kernel.
+    Default,
+    /// All.
+    Full,
+    /// Those in whose names, or in the names of whose binaries, one of these words is.
+    Words(Vec<String>),
+}
+
+/// What cargo tells about what it has built.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    executable: Option<PathBuf>,
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+/// Builds the agent; returns where it is.
+pub(super) fn build_agent() -> Result<PathBuf> {
+    process::run(workspace::cargo().args(["build", "--package", "ftp-helper"]))?;
+    workspace::artifact(false, "ftp-helper")
+}
+
+/// Builds the test binaries, and chooses.
+pub(super) fn build(selection: &Selection) -> Result<Vec<TestBinary>> {
+    let mut cargo = workspace::cargo();
+    cargo
+        .args(["test", "--no-run", "--package", PACKAGE])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit());
+    println!("  $ cargo test --no-run --package {PACKAGE}");
+    let output = cargo.output().context("can not start cargo")?;
+    ensure!(output.status.success(), "the tests can not be built");
+    let built = executables(&String::from_utf8_lossy(&output.stdout))?;
+    select(built, selection, tests_of)
+}
+
+/// The binaries of integration tests among what cargo has built.
+fn executables(messages: &str) -> Result<Vec<TestBinary>> {
+    let mut binaries = Vec::new();
+    for line in messages.lines() {
+        let message: Message =
+            serde_json::from_str(line).context("a message of cargo is not understood")?;
+        if let (Some(path), Some(target)) = (message.executable, message.target)
+            && message.reason == "compiler-artifact"
+            && target.kind == ["test"]
+        {
+            binaries.push(TestBinary {
+                name: target.name,
+                path,
+                filters: Vec::new(),
+            });
+        }
+    }
+    binaries.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(binaries)
+}
+
+/// The names of a binary's tests.
+fn tests_of(binary: &TestBinary) -> Result<Vec<String>> {
+    let mut list = Command::new(&binary.path);
+    list.args(["--list", "--format", "terse"]);
+    let list = process::output(&mut list)
+        .with_context(|| format!("{} does not list its tests", binary.path.display()))?;
+    Ok(list
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"))
+        .map(str::to_owned)
+        .collect())
+}
+
+fn select(
+    mut built: Vec<TestBinary>,
+    selection: &Selection,
+    tests_of: impl Fn(&TestBinary) -> Result<Vec<String>>,
+) -> Result<Vec<TestBinary>> {
+    match selection {
+        Selection::Full => Ok(built),
+        Selection::Default => DEFAULT.iter().map(|name| take(&mut built, name)).collect(),
+        Selection::Sample => SAMPLE
+            .iter()
+            .map(|(name, test)| {
+                let mut binary = take(&mut built, name)?;
+                if !test.is_empty() {
+                    let tests = tests_of(&binary)?;
+                    ensure!(
+                        tests.iter().any(|found| found == test),
+                        "{name} has no test {test}"
+                    );
+                    binary.filters = vec![(*test).to_owned()];
+                }
+                Ok(binary)
+            })
+            .collect(),
+        Selection::Words(words) => {
+            let mut selected = Vec::new();
+            for mut binary in built {
+                let is_meant = |name: &str| words.iter().any(|word| name.contains(word.as_str()));
+                if !is_meant(&binary.name) {
+                    if !tests_of(&binary)?.iter().any(|test| is_meant(test)) {
+                        continue;
+                    }
+                    binary.filters.clone_from(words);
+                }
+                selected.push(binary);
+            }
+            ensure!(
+                !selected.is_empty(),
+                "no test has {} in its name",
+                words.join(" or ")
+            );
+            Ok(selected)
+        }
+    }
+}
+
+fn take(built: &mut Vec<TestBinary>, name: &str) -> Result<TestBinary> {
+    match built.iter().position(|binary| binary.name == name) {
+        Some(position) => Ok(built.remove(position)),
+        None => bail!(
+            "there is no test binary {name}: the list in xtask/src/vm/suite.rs is out of date"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn binary(name: &str) -> TestBinary {
+        TestBinary {
+            name: name.to_owned(),
+            path: PathBuf::from(format!("/target/{name}-0")),
+            filters: Vec::new(),
+        }
+    }
+
+    fn selected(words: &[&str]) -> Vec<(String, Vec<String>)> {
+        let words = words.iter().map(|&word| word.to_owned()).collect();
+        let built = vec![binary("active"), binary("passive"), binary("loss")];
+        let tests = |binary: &TestBinary| Ok(vec![format!("{}_over_ipv6", binary.name)]);
+        select(built, &Selection::Words(words), tests)
+            .unwrap()
+            .into_iter()
+            .map(|binary| (binary.name, binary.filters))
+            .collect()
+    }
+
+    #[test]
+    fn a_word_means_a_binary_or_its_tests() {
+        assert_eq!(selected(&["loss"]), [("loss".to_owned(), vec![])]);
+        assert_eq!(
+            selected(&["passive_over"]),
+            [("passive".to_owned(), vec!["passive_over".to_owned()])]
+        );
+        let names: Vec<_> = selected(&["ipv6"])
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["active", "passive", "loss"]);
+    }
+
+    #[test]
+    fn a_word_that_means_nothing_is_an_error() {
+        let selection = Selection::Words(vec!["nothing".to_owned()]);
+        let error = select(vec![binary("active")], &selection, |_| Ok(vec![])).unwrap_err();
+        assert_eq!(error.to_string(), "no test has nothing in its name");
+    }
+
+    #[test]
+    fn the_lists_name_files_that_exist() {
+        let directory = workspace::root().join("tests/tests");
+        for name in DEFAULT.iter().chain(SAMPLE.iter().map(|(name, _)| name)) {
+            let file = directory.join(format!("{name}.rs"));
+            assert!(file.is_file(), "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn only_integration_tests_count() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"active","kind":["test"]},"executable":"/t/active-1"}
+{"reason":"compiler-artifact","target":{"name":"lab","kind":["bin"]},"executable":"/t/lab"}
+{"reason":"compiler-artifact","target":{"name":"anyhow","kind":["lib"]},"executable":null}
+{"reason":"build-finished","success":true}"#;
+        let names: Vec<_> = executables(messages)
+            .unwrap()
+            .into_iter()
+            .map(|binary| binary.name)
+            .collect();
+        assert_eq!(names, ["active"]);
+    }
+}
