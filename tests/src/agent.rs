@@ -152,6 +152,18 @@ impl RunningAgent {
         self.daemon.log()
     }
 
+    /// Lets it read its settings again, and waits until its log says so with
+    /// `answer`. Returns what it logged since.
+    pub fn reload(&self, answer: &str) -> Result<String> {
+        let before = self.log()?.len();
+        self.daemon.signal(Signal::SIGHUP)?;
+        wait_for(&format!("{answer:?} in the log"), START, || {
+            let log = self.log()?;
+            let new = log.get(before..).unwrap_or_default();
+            Ok(new.contains(answer).then(|| new.to_owned()))
+        })
+    }
+
     /// Ends it and waits for that.
     pub fn stop(&mut self, signal: Signal) -> Result<ExitStatus> {
         self.daemon.stop(signal)

@@ -55,6 +55,11 @@ impl Control {
         Ok(self.stream.get_ref().local_addr()?)
     }
 
+    /// Its socket.
+    pub fn stream(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
     /// Sends a line.
     pub fn send(&mut self, line: &str) -> Result<()> {
         let line = format!("{line}\r\n");

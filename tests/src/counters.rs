@@ -11,6 +11,10 @@ pub struct TcpCounters {
     pub repeated: u64,
     /// Retransmission time-outs.
     pub timeouts: u64,
+    /// Time-outs behind which the last segment, or a new one, is sent to find out
+    /// whether anything was lost (RFC 8985 section 7). A receiver that takes its time
+    /// is enough for one.
+    pub probes: u64,
 }
 
 impl TcpCounters {
@@ -20,6 +24,7 @@ impl TcpCounters {
         Ok(Self {
             repeated: counter(&text, "Tcp:", "RetransSegs")?,
             timeouts: counter(&text, "TcpExt:", "TCPTimeouts")?,
+            probes: counter(&text, "TcpExt:", "TCPLossProbes")?,
         })
     }
 
@@ -29,6 +34,7 @@ impl TcpCounters {
         Self {
             repeated: self.repeated - earlier.repeated,
             timeouts: self.timeouts - earlier.timeouts,
+            probes: self.probes - earlier.probes,
         }
     }
 }

@@ -125,6 +125,16 @@ impl Duet {
 }
 
 impl End {
+    /// The end on `host` of a connection that is there.
+    pub(crate) fn new(host: &Host, stream: TcpStream, patience: Duration) -> Result<Self> {
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            host: host.clone(),
+            stream: BufReader::new(stream),
+        })
+    }
+
     /// Listens for a data connection.
     pub fn listen(&self) -> Result<TcpListener> {
         listen(&self.host, SocketAddr::new(self.address()?, 0))
@@ -133,6 +143,11 @@ impl End {
     /// This end's own address.
     pub fn address(&self) -> Result<IpAddr> {
         Ok(self.stream.get_ref().local_addr()?.ip())
+    }
+
+    /// Its socket. What a line was read from may have been read ahead.
+    pub fn stream(&self) -> &TcpStream {
+        self.stream.get_ref()
     }
 
     /// Sends `text` in one write.
@@ -220,7 +235,7 @@ pub fn is_closed(host: &Host, to: SocketAddr, listener: &TcpListener) -> Result<
     Ok(())
 }
 
-fn listen(host: &Host, at: SocketAddr) -> Result<TcpListener> {
+pub(crate) fn listen(host: &Host, at: SocketAddr) -> Result<TcpListener> {
     let listener =
         host.enter(|| TcpListener::bind(at).with_context(|| format!("no listener on {at}")))?;
     listener.set_nonblocking(true)?;
@@ -234,7 +249,7 @@ fn open(host: &Host, to: SocketAddr, patience: Duration) -> Result<TcpStream> {
     })
 }
 
-fn accept(listener: &TcpListener, patience: Duration) -> Result<TcpStream> {
+pub(crate) fn accept(listener: &TcpListener, patience: Duration) -> Result<TcpStream> {
     wait_for(
         "the connection at its listener",
         patience,

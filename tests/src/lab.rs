@@ -17,7 +17,7 @@ use crate::{
     host::Host,
     namespace::{Holder, hold_network, leave_machine, mount_kernel_views},
     relay::{self, Relay},
-    setup::{Family, Inside, Lifetime, Offloads, Setup, Translation},
+    setup::{Family, Impairment, Inside, Lifetime, Link, Offloads, Setup, Source, Translation},
     wait::wait_for,
 };
 
@@ -39,6 +39,8 @@ pub struct Lab {
     pub gateway: Host,
     /// The server, outside unless the setup says otherwise.
     pub server: Host,
+    /// Further hosts, connected to nothing.
+    pub(crate) spares: Vec<Spare>,
     /// The relay between the inside host and the gateway.
     pub inside_relay: Option<Relay>,
     /// The relay between the gateway and the outside host.
@@ -56,7 +58,11 @@ impl Lab {
         let home = Arc::new(OwnedFd::from(home));
         let start = |impairment| Relay::start(impairment, setup.control_port);
         let inside_relay = setup.inside_wire.map(start);
-        let outside_relay = setup.outside_wire.map(start);
+        let outside_relay = match setup.link {
+            // Its packets have no link header, which an impairment looks for.
+            Link::Tun => Some(start(Impairment::default())),
+            _ => setup.outside_wire.map(start),
+        };
         leave_machine(Path::new(FILES))?;
         let bound = setup.lifetime == Lifetime::Bound;
 
@@ -65,6 +71,9 @@ impl Lab {
         let client = hold_network(bound)?;
         let server = hold_network(bound)?;
         let wire = hold_network(bound)?;
+        let spares = (0..setup.spares)
+            .map(|_| hold_network(bound))
+            .collect::<Result<Vec<_>>>()?;
         mount_kernel_views(&gateway.network)?;
         let pids = Pids {
             client: client.inner_pid,
@@ -77,16 +86,26 @@ impl Lab {
             client: Host::new("client", &client, &home),
             gateway: Host::new("gateway", &gateway, &home),
             server: Host::new("server", &server, &home),
+            spares: spares
+                .iter()
+                .map(|holder| Spare {
+                    host: Host::new("spare", holder, &home),
+                    pid: holder.inner_pid,
+                })
+                .collect(),
             inside_relay,
             outside_relay,
-            holders: vec![gateway, client, server, wire],
+            holders: [gateway, client, server, wire]
+                .into_iter()
+                .chain(spares)
+                .collect(),
         };
         for directory in [lab.logs(), lab.client_files(), lab.server_files()] {
             fs::create_dir_all(&directory)
                 .with_context(|| format!("{} not made", directory.display()))?;
         }
         lab.connect(&pids, &wire_host)?;
-        let relayed = lab.inside_relay.is_some() || lab.outside_relay.is_some();
+        let relayed = setup.inside_wire.is_some() || setup.outside_wire.is_some();
         // A relay takes packets as they are: none may wait to be finished by a device.
         lab.set_offloads(if relayed {
             Offloads::NONE
@@ -129,6 +148,22 @@ impl Lab {
         self.holders.drain(..).for_each(std::mem::forget);
     }
 
+    /// The same lab as it looks with the server on another host, which `setup`
+    /// tells the addresses of. Of no use any more when the lab itself goes.
+    #[must_use]
+    pub fn with_server(&self, setup: Setup, server: &Host) -> Self {
+        Self {
+            setup,
+            client: self.client.clone(),
+            gateway: self.gateway.clone(),
+            server: server.clone(),
+            spares: Vec::new(),
+            inside_relay: None,
+            outside_relay: None,
+            holders: Vec::new(),
+        }
+    }
+
     /// The host behind the gateway.
     pub fn inside(&self) -> &Host {
         match self.setup.inside {
@@ -154,12 +189,14 @@ impl Lab {
             fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
                 .context("the wire takes part in IPv6")
         })?;
+        let link = self.setup.link;
         let neighbours = [
-            ("lan0", inside, &self.inside_relay),
-            ("wan0", outside, &self.outside_relay),
+            ("lan0", inside, &self.inside_relay, Link::Veth),
+            ("wan0", outside, &self.outside_relay, link),
         ];
-        for (near, pid, relay) in neighbours {
+        for (near, pid, relay, link) in neighbours {
             match relay {
+                _ if link != Link::Veth => link.connect(self, pid)?,
                 None => pair(&self.gateway, near, "eth0", pid)?,
                 Some(relay) => {
                     let ends = [format!("{near}-near"), format!("{near}-far")];
@@ -200,6 +237,12 @@ impl Lab {
             ))?;
             host.must(&format!("ip link set {device} up"))?;
         }
+        if setup.source == Source::SecondAddress {
+            let second = setup.second_wan();
+            self.gateway.must(&format!(
+                "ip address add {second}/{length} dev wan0 {extra}"
+            ))?;
+        }
         let mut routes = vec![(self.inside(), setup.addresses.lan)];
         if setup.translation == Translation::None {
             routes.push((self.outside(), setup.addresses.wan));
@@ -233,7 +276,12 @@ impl Lab {
     /// Sets the offloads of all four devices and reads them back: a device
     /// refuses silently what it can not have, such as TSO without checksums.
     pub fn set_offloads(&self, offloads: Offloads) -> Result<()> {
-        for (host, device) in self.devices() {
+        // Devices of other kinds have what they have.
+        let plain = match self.setup.link {
+            Link::Veth => 4,
+            _ => 2,
+        };
+        for (host, device) in self.devices().into_iter().take(plain) {
             let settings = offloads.settings();
             let words = settings.map(|(short, _, on)| format!("{short} {}", Offloads::word(on)));
             host.must(&format!("ethtool -K {device} {}", words.join(" ")))?;
@@ -250,6 +298,7 @@ impl Lab {
         Ok(())
     }
 
+    /// From the inside to the outside.
     fn devices(&self) -> [(&Host, &'static str); 4] {
         [
             (self.inside(), "eth0"),
@@ -267,7 +316,7 @@ impl Lab {
             }
             Ok(())
         })?;
-        Self::filter(&self.gateway, &firewall::rules(&self.setup))
+        firewall::install(self)
     }
 
     /// Limits what the ends' TCP holds for a connection made from now on to
@@ -310,11 +359,26 @@ impl Lab {
     }
 
     fn filter(host: &Host, rules: &str) -> Result<()> {
-        let file = Path::new(FILES).join(format!("{}.nft", host.name()));
-        fs::write(&file, rules)?;
+        let file = Self::file(&format!("{}.nft", host.name()), rules)?;
         host.must(&format!("nft -f {}", file.display()))?;
         Ok(())
     }
+
+    /// A file with this content that only the lab sees.
+    pub(crate) fn file(name: &str, content: &str) -> Result<PathBuf> {
+        let path = Path::new(FILES).join(name);
+        fs::write(&path, content).with_context(|| format!("{} not written", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// A host that is connected to nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Spare {
+    /// The host.
+    pub(crate) host: Host,
+    /// Its holder, by its number inside the lab.
+    pub(crate) pid: u32,
 }
 
 /// Holders of namespaces, by their numbers inside the lab.
@@ -325,7 +389,7 @@ struct Pids {
 }
 
 /// A connection between `host` and the namespace of `pid`.
-fn pair(host: &Host, near: &str, far: &str, pid: u32) -> Result<()> {
+pub(crate) fn pair(host: &Host, near: &str, far: &str, pid: u32) -> Result<()> {
     host.must(&format!(
         "ip link add {near} mtu 1500 type veth peer name {far} mtu 1500 netns {pid}"
     ))?;

@@ -19,12 +19,19 @@
 //!
 //! * [`scenario`]: how a test runs in a lab.
 //! * [`setup`], [`lab`], [`host`]: the network and what runs in it.
+//! * [`firewall`]: the gateway's rules, and what they have counted.
+//! * [`docker`]: the gateway as a Docker host.
+//! * [`link`]: what the gateway's outside interface is.
 //! * [`server`], [`client`], [`control`]: who speaks FTP.
 //! * [`relay`]: a wire that loses and delays.
 //! * [`counters`]: what the hosts' TCP had to repeat.
-//! * [`duet`]: both ends of a control connection by hand.
+//! * [`conntrack`]: what the gateway's kernel knows of data connections.
+//! * [`duet`], [`urgent`], [`raw`]: both ends of a control connection by hand.
 //! * [`cases`]: what is tried that way, with ftp-helper and with the kernel's helper.
 //! * [`comparison`]: the two of them side by side.
+//! * [`packets`]: the programs on single packets, without a lab.
+//! * [`differential`]: the grammar in the kernel and on the host.
+//! * [`walk`], [`watch`]: what the gateway's connection tracking makes of it all.
 //! * [`agent`]: ftp-helper itself.
 //! * [`announcement`], [`payload`], [`transfers`], [`check`]: what a transfer is judged by.
 
@@ -34,20 +41,28 @@ pub mod cases;
 pub mod check;
 pub mod client;
 pub mod comparison;
+pub mod conntrack;
 pub mod control;
 pub mod counters;
+pub mod differential;
+pub mod docker;
 pub mod duet;
-mod firewall;
+pub mod firewall;
 pub mod host;
 pub mod lab;
+pub mod link;
 mod namespace;
 pub mod packets;
 pub mod payload;
 pub mod process;
 mod python;
+pub mod raw;
 pub mod relay;
 pub mod scenario;
 pub mod server;
 pub mod setup;
 pub mod transfers;
+pub mod urgent;
 pub mod wait;
+pub mod walk;
+pub mod watch;

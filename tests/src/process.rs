@@ -138,10 +138,15 @@ impl Daemon {
         wait_exit(&mut self.child, limit).with_context(|| format!("its log:\n{log}"))
     }
 
+    /// Sends `signal`.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        kill(Pid::from_raw(pid), signal).with_context(|| format!("{signal} to process {pid}"))
+    }
+
     /// Sends `signal` and waits for the end.
     pub fn stop(&mut self, signal: Signal) -> Result<ExitStatus> {
-        let pid = i32::try_from(self.child.id())?;
-        kill(Pid::from_raw(pid), signal).with_context(|| format!("{signal} to process {pid}"))?;
+        self.signal(signal)?;
         self.wait(Duration::from_secs(10))
     }
 

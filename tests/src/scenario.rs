@@ -1,11 +1,14 @@
 //! How a test runs in a lab.
 
 use std::{
+    collections::BTreeSet,
     env,
     fmt::Write as _,
     fs,
+    io::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
+    sync::Mutex,
     thread,
 };
 
@@ -31,15 +34,39 @@ pub fn has_root() -> bool {
             "this test makes network namespaces and needs root; \
              FTP_HELPER_SKIP_ROOT=1 skips what needs root"
         );
-        println!("SKIP: needs root");
+        skip("needs root");
     }
     root
+}
+
+/// What was said to be left out: once is enough for a test that makes many labs.
+static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Says that the running test, or a part of it, is left out. With the environment
+/// variable `FTP_HELPER_NO_SKIP` at `1` that is a failure.
+pub fn skip(why: &str) {
+    assert!(
+        env::var("FTP_HELPER_NO_SKIP").as_deref() != Ok("1"),
+        "FTP_HELPER_NO_SKIP is set, but {why}"
+    );
+    let test = thread::current();
+    let test = test.name().unwrap_or("a test");
+    let line = format!("SKIP: {test}: {why}");
+    let is_new = SAID.lock().is_ok_and(|mut said| said.insert(line.clone()));
+    if is_new {
+        // Past the test harness, which would keep it to itself when the test passes.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }
 
 /// Runs `body` in a new lab, on a thread of its own. A failure, or a panic,
 /// is the test's, with the logs of everything that ran.
 pub fn scenario(setup: Setup, body: impl FnOnce(&Lab) -> Result<()> + Send) {
     if !has_root() {
+        return;
+    }
+    if let Some(why) = setup.link.missing().or_else(|| setup.ruleset.missing()) {
+        skip(&why);
         return;
     }
     let outcome = thread::scope(|scope| scope.spawn(|| run(setup, body)).join());

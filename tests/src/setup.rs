@@ -2,6 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+pub use crate::{
+    docker::Engine,
+    firewall::{Backend, Egress, Ruleset, Source},
+    link::Link,
+};
+
 /// Everything that can be chosen about a lab.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup {
@@ -17,8 +23,19 @@ pub struct Setup {
     pub inside_wire: Option<Impairment>,
     /// What happens to packets between the gateway and the outside host.
     pub outside_wire: Option<Impairment>,
-    /// Offloads of every network device.
+    /// What the gateway and the outside host are connected by. Only a plain one
+    /// can have an impaired wire.
+    pub link: Link,
+    /// Offloads of every network device, but for those of a link of its own kind.
     pub offloads: Offloads,
+    /// How many further hosts there are, for the scenario to connect.
+    pub spares: usize,
+    /// What the gateway's rules are written with.
+    pub ruleset: Ruleset,
+    /// What hosts inside may open by themselves.
+    pub egress: Egress,
+    /// What connections to the outside seem to come from.
+    pub source: Source,
     /// Ports that masquerade gives to connections, where it may not leave them.
     pub ports: Option<(u16, u16)>,
     /// Who helps FTP through the gateway, apart from an agent started later.
@@ -63,10 +80,22 @@ impl Setup {
 
     /// The address by which the outside knows the inside host.
     pub fn known_as(&self) -> IpAddr {
-        match self.translation {
-            Translation::Nat => self.addresses.wan,
-            Translation::None => self.inside_address(),
+        match (self.translation, self.source) {
+            (Translation::None, _) => self.inside_address(),
+            (Translation::Nat, Source::SecondAddress) => self.second_wan(),
+            (Translation::Nat, _) => self.addresses.wan,
         }
+    }
+
+    /// Another outside address of the gateway's, in use with
+    /// [`Source::SecondAddress`].
+    pub fn second_wan(&self) -> IpAddr {
+        neighbour(self.addresses.wan, 9)
+    }
+
+    /// Where the server listens.
+    pub fn served_at(&self) -> SocketAddr {
+        SocketAddr::new(self.addresses.server, self.control_port.served)
     }
 
     /// Where clients connect to.
@@ -97,6 +126,22 @@ impl Setup {
             self.family(),
             self.translation
         )
+    }
+}
+
+/// The address in the network of `address` that ends in `number`.
+pub fn neighbour(address: IpAddr, number: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mut octets = address.octets();
+            octets[3] = number;
+            octets.into()
+        }
+        IpAddr::V6(address) => {
+            let mut segments = address.segments();
+            segments[7] = number.into();
+            segments.into()
+        }
     }
 }
 

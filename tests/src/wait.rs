@@ -1,19 +1,39 @@
 //! Waiting for something to become true, with an end.
 
 use std::{
+    env,
+    sync::LazyLock,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 
-/// Asks `probe` until it has an answer, at most for `limit`; `what` names in
-/// the error what did not happen.
+/// How many times slower than usual this machine may be: the environment variable
+/// `FTP_HELPER_TEST_PATIENCE`, for emulated machines.
+static PATIENCE: LazyLock<u32> = LazyLock::new(|| {
+    let set = env::var("FTP_HELPER_TEST_PATIENCE");
+    set.map_or(1, |value| {
+        value
+            .parse()
+            .expect("FTP_HELPER_TEST_PATIENCE is a whole number")
+    })
+});
+
+/// A time that is long enough on a usual machine, made long enough for this one.
+#[must_use]
+pub fn patient(limit: Duration) -> Duration {
+    limit * *PATIENCE
+}
+
+/// Asks `probe` until it has an answer, at most for `limit`, which is made
+/// [`patient`]; `what` names in the error what did not happen.
 pub fn wait_for<T>(
     what: &str,
     limit: Duration,
     mut probe: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
+    let limit = patient(limit);
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {

@@ -276,7 +276,13 @@ fn inside_211(stage: &Stage<'_>) -> Result<()> {
     duet.server_says("211-Status\r\n")?;
     duet.server_says(&reply(stage, &listener)?)?;
     stage.closed(&listener)?;
-    duet.server_says("211 End\r\n")
+    duet.server_says("211 End\r\n")?;
+    // And with the question asked, so that only the open reply tells.
+    duet.client_says(question(stage))?;
+    duet.server_says("550-Something else:\r\n")?;
+    duet.server_says(&reply(stage, &listener)?)?;
+    stage.closed(&listener)?;
+    duet.server_says("550 End\r\n")
 }
 
 /// The client acknowledges just so much that the rest starts a segment (CERT

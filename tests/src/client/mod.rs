@@ -1,5 +1,6 @@
 //! Real FTP clients.
 
+pub mod abort;
 mod curl;
 mod ftplib;
 mod lftp;

@@ -35,7 +35,8 @@ pub(super) fn command(lab: &Lab, root: &Path, command_log: &Path) -> Result<Comm
 fn settings(lab: &Lab, root: &Path, empty: &Path, command_log: &Path) -> String {
     // seccomp_sandbox: the filter of 3.0.3 kills sessions with newer C
     // libraries. isolate*: a session's own namespaces cost more time than a
-    // small transfer and change nothing on the wire.
+    // small transfer and change nothing on the wire. async_abor_enable: an abort
+    // is heard during a transfer.
     format!(
         "listen={}
 listen_ipv6={}
@@ -52,6 +53,7 @@ anon_root={}
 nopriv_user=nobody
 secure_chroot_dir={}
 connect_from_port_20=YES
+async_abor_enable=YES
 xferlog_enable=YES
 xferlog_std_format=NO
 vsftpd_log_file={}
