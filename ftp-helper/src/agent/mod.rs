@@ -105,7 +105,7 @@ impl Agent {
     /// Loads the programs, or new ones in the place of those of an earlier start.
     fn start(settings: Settings, pins: &PinDirectory, mut new: NewPins) -> Result<Self> {
         let level = logging::kernel_level();
-        let mut datapath = Datapath::load_pinned(level, pins, &mut new)?;
+        let mut datapath = Datapath::load_pinned(level, settings.session_limit, pins, &mut new)?;
         for direction in DIRECTIONS {
             if let Some(count) = datapath.verified_instructions(direction)? {
                 debug!(
@@ -158,6 +158,12 @@ impl Agent {
         match result {
             Ok(settings) => {
                 self.observer.select(settings.attachments());
+                if settings.session_limit != self.settings.session_limit {
+                    warn!(
+                        "the session limit stays {}: run `ftp-helper detach` before the next start",
+                        self.settings.session_limit
+                    );
+                }
                 if settings.metrics != self.settings.metrics {
                     warn!("metrics stay where they are served until the next start");
                 }

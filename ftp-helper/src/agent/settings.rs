@@ -60,6 +60,8 @@ pub struct Settings {
     pub expectation_timeout: u32,
     /// Ports that nobody may announce.
     pub denied_ports: PortSet,
+    /// Most sessions at once.
+    pub session_limit: u32,
     /// Most sessions of one client, 0 for no limit.
     pub client_limit: u32,
     /// Third parties that may take part in transfers.
@@ -214,7 +216,7 @@ mod tests {
     use zerocopy::FromZeros as _;
 
     use super::*;
-    use crate::datapath::tests::with_maps;
+    use crate::datapath::{SESSION_LIMIT, tests::with_maps};
 
     fn settings() -> Settings {
         Settings {
@@ -227,6 +229,7 @@ mod tests {
             ports: PortRange::DYNAMIC,
             expectation_timeout: 60,
             denied_ports: "3389".parse().unwrap(),
+            session_limit: SESSION_LIMIT,
             client_limit: 5,
             fxp: Vec::new(),
             detect: false,

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Command, value_parser};
 use super::Cli;
 use crate::{
     agent::{self, Outside, Settings},
-    datapath::{DirectedOrder, Orders, Refused},
+    datapath::{DirectedOrder, Orders, Refused, SESSION_LIMIT},
     device::Device,
     doctor::{OnConflict, start},
     mark::Mark,
@@ -71,6 +71,16 @@ pub(super) struct Arguments {
         hide_default_value = true
     )]
     deny_ports: PortSet,
+
+    /// Most control connections at once; those beyond go on without help. Takes
+    /// effect when the tables are made, not while they are pinned
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = SESSION_LIMIT,
+        value_parser = value_parser!(u32).range(16..=1_048_576)
+    )]
+    session_limit: u32,
 
     /// Most control connections of one client, 0 for no limit
     #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
@@ -284,6 +294,7 @@ pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
         ports: arguments.port_range,
         expectation_timeout: arguments.expectation_timeout,
         denied_ports: arguments.deny_ports.clone(),
+        session_limit: arguments.session_limit,
         client_limit: arguments.client_limit,
         fxp: arguments.fxp.clone(),
         detect: arguments.detect,
@@ -495,6 +506,7 @@ mod tests {
             &["--control-port", "21"][..],
             &["-i", "missing0"],
             &["-i", "lo", "--control-port", "0"],
+            &["-i", "lo", "--session-limit", "0"],
             &["-i", "lo", "--control-port", "wan0=21"],
             &["-i", "lo", "--control-port", "=21"],
             &["-i", "lo", "--port-range", "1-2"],

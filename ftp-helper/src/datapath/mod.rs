@@ -55,6 +55,9 @@ const TUPLEHASH: &str = "NF_CONN_TUPLEHASH";
 /// Offset of `nf_conn.mark`, 0 for none; read-only as well.
 const MARK: &str = "NF_CONN_MARK";
 
+/// Most control connections at once, unless something else is asked for.
+pub const SESSION_LIMIT: u32 = 16384;
+
 /// The programs and maps, loaded.
 pub struct Datapath {
     object: Ebpf,
@@ -73,16 +76,25 @@ impl Datapath {
     /// `log_level` is the most verbose level at which the programs log: 0 for
     /// nothing, 5 for everything.
     pub fn load(log_level: u8) -> Result<Self> {
-        Self::build(log_level, None)
+        Self::build(log_level, SESSION_LIMIT, None)
     }
 
     /// Loads the programs on the pinned maps; those that are missing are made and
-    /// pinned, and noted in `new`.
-    pub fn load_pinned(log_level: u8, pins: &PinDirectory, new: &mut NewPins) -> Result<Self> {
-        Self::build(log_level, Some((pins, new)))
+    /// pinned, and noted in `new`. There is room for `sessions` of them.
+    pub fn load_pinned(
+        log_level: u8,
+        sessions: u32,
+        pins: &PinDirectory,
+        new: &mut NewPins,
+    ) -> Result<Self> {
+        Self::build(log_level, sessions, Some((pins, new)))
     }
 
-    fn build(log_level: u8, pins: Option<(&PinDirectory, &mut NewPins)>) -> Result<Self> {
+    fn build(
+        log_level: u8,
+        sessions: u32,
+        pins: Option<(&PinDirectory, &mut NewPins)>,
+    ) -> Result<Self> {
         let prepared = object::prepare()?;
         let bytes = prepared.object.bytes();
         let mut loader = EbpfLoader::new();
@@ -90,8 +102,17 @@ impl Datapath {
             .override_global(TUPLEHASH, &prepared.tuplehash, true)
             .override_global(MARK, &prepared.mark, true)
             .override_global(aya_log::LEVEL, &log_level, false);
+        for name in maps::PER_SESSION {
+            loader.map_max_entries(name, sessions);
+        }
         if let Some((pins, new)) = pins {
-            let definitions = aya_obj::Object::parse(bytes).context("can not parse the object")?;
+            let mut definitions =
+                aya_obj::Object::parse(bytes).context("can not parse the object")?;
+            for name in maps::PER_SESSION {
+                if let Some(definition) = definitions.maps.get_mut(name) {
+                    definition.set_max_entries(sessions);
+                }
+            }
             for name in maps::check_pinned(&definitions, pins)? {
                 new.map(pins.map(name));
             }

@@ -190,7 +190,7 @@ fn start(pins: &PinDirectory, technique: Option<Technique>) -> Vec<Attached> {
 fn load(pins: &PinDirectory) -> (Datapath, NewPins) {
     pins.create().unwrap();
     let mut new = NewPins::default();
-    let datapath = Datapath::load_pinned(0, pins, &mut new).unwrap();
+    let datapath = Datapath::load_pinned(0, SESSION_LIMIT, pins, &mut new).unwrap();
     (datapath, new)
 }
 
@@ -475,7 +475,7 @@ fn a_start_that_fails_leaves_nothing() {
         pins.create().unwrap();
         let mut new = NewPins::default();
         new.directory(pins.path());
-        let datapath = Datapath::load_pinned(0, pins, &mut new).unwrap();
+        let datapath = Datapath::load_pinned(0, SESSION_LIMIT, pins, &mut new).unwrap();
         datapath
             .attach(
                 &device,
@@ -499,7 +499,7 @@ fn a_pinned_map_of_another_shape_is_refused() {
         let other = aya::maps::HashMap::<_, SessionKey, u64>::create(16, 0).unwrap();
         other.pin(pins.map(maps::SESSIONS)).unwrap();
         let mut new = NewPins::default();
-        let loaded = Datapath::load_pinned(0, pins, &mut new).map(|_| ());
+        let loaded = Datapath::load_pinned(0, SESSION_LIMIT, pins, &mut new).map(|_| ());
         let error = loaded.unwrap_err().to_string();
         assert!(error.contains("map_SESSIONS_v1"), "{error}");
         assert!(error.contains("ftp-helper detach"), "{error}");

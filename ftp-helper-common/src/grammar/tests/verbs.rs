@@ -160,12 +160,29 @@ fn a_line_may_end_inside_a_telnet_command() {
 
 #[test]
 fn each_kind_has_its_word() {
-    let words: std::vec::Vec<_> = (0..=14).map(|number| Kind(number).word()).collect();
+    let words: std::vec::Vec<_> = (0..=15).map(|number| Kind(number).word()).collect();
     assert_eq!(
         words,
         [
             "other", "PORT", "EPRT", "227", "229", "PASV", "EPSV", "EPSV ALL", "LPRT", "AUTH",
-            "CCC", "REIN", "reply", "login", "other",
+            "CCC", "REIN", "reply", "login", "HTTP", "other",
         ]
     );
+}
+
+#[test]
+fn methods_of_http_are_no_commands() {
+    for line in [
+        b"GET / HTTP/1.1\r\n".as_slice(),
+        b"POST /a HTTP/1.0\r\n",
+        b"HEAD / HTTP/1.1\n",
+        b"put / HTTP/1.1\r\n",
+    ] {
+        let outcomes = super::harness::outcomes(Role::Client, line);
+        assert_eq!(outcomes, ["HTTP"], "{line:?}");
+    }
+    for line in [b"GETX\r\n".as_slice(), b"POSTS\r\n", b"HEA D\r\n"] {
+        let outcomes = super::harness::outcomes(Role::Client, line);
+        assert_eq!(outcomes, ["other"], "{line:?}");
+    }
 }

@@ -75,6 +75,10 @@ pub(super) const PINNED: [&str; 13] = [
     EVENTS,
 ];
 
+/// The maps whose entries come from sessions: none needs more than there are of
+/// those.
+pub(super) const PER_SESSION: [&str; 4] = [SESSIONS, HANDSHAKES, EXPECTATIONS, CLIENTS];
+
 /// A session table.
 pub type Sessions = Table<SessionKey, Session>;
 /// An expectation table.

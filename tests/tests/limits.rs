@@ -1,0 +1,65 @@
+//! Limits that protect the gateway from many control connections.
+
+use anyhow::Result;
+use ftp_helper_tests::{
+    duet::{Duet, Manner},
+    lab::Lab,
+    scenario::agent_scenario,
+    setup::Setup,
+};
+
+/// The least that may be asked for.
+const LIMIT: usize = 16;
+
+/// An announcement of this port as it is said, and as it has to be heard.
+fn lines(lab: &Lab, port: usize) -> [String; 2] {
+    let addresses = &lab.setup.addresses;
+    [addresses.client, addresses.wan].map(|address| {
+        let octets = address.to_string().replace('.', ",");
+        format!("PORT {octets},195,{port}\r\n")
+    })
+}
+
+fn is_helped(lab: &Lab, duet: &mut Duet, port: usize) -> Result<bool> {
+    let [said, heard] = lines(lab, port);
+    duet.client.write(&said)?;
+    let line = duet.server.line()?;
+    assert!(line == said || line == heard, "{line:?}");
+    Ok(line == heard)
+}
+
+#[test]
+fn connections_beyond_the_limit_go_on_without_help() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        let limit = LIMIT.to_string();
+        let _running = agent.start_with(&["run", "-i", "wan0", "--session-limit", &limit])?;
+        let mut sessions = Vec::new();
+        for _ in 0..LIMIT {
+            sessions.push(Duet::login(lab, Manner::default())?);
+        }
+        let mut beyond = Duet::login(lab, Manner::default())?;
+        assert!(!is_helped(lab, &mut beyond, 100)?);
+        assert!(agent.count("session_table_full")? > 0);
+        for (number, duet) in sessions.iter_mut().enumerate() {
+            assert!(is_helped(lab, duet, 100 + number)?);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn another_limit_needs_new_tables() {
+    agent_scenario(Setup::default(), |_, agent| {
+        drop(agent.start_with(&["run", "-i", "wan0", "--session-limit", "100"])?);
+        let output = agent.cli(&["run", "-i", "wan0", "--session-limit", "200"])?;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            output.stderr.contains("capacity 100") && output.stderr.contains("`ftp-helper detach`"),
+            "{}",
+            output.stderr
+        );
+        agent.cli(&["detach"])?.success("detach")?;
+        drop(agent.start_with(&["run", "-i", "wan0", "--session-limit", "200"])?);
+        Ok(())
+    });
+}
