@@ -50,6 +50,13 @@ pub fn exchange(
     Ok(rewrites)
 }
 
+/// Whether a client in active mode, which needs help, can download a file.
+pub fn is_helped(lab: &Lab, server: &Server) -> Result<bool> {
+    let mut transfers = Transfers::new();
+    transfers.download(lab, server, 10_000)?;
+    Ok(exchange(lab, server, ClientKind::Curl, Mode::Active, &transfers).is_ok())
+}
+
 /// What the server had in its log before.
 struct Known {
     commands: usize,

@@ -3,24 +3,15 @@
 use anyhow::Result;
 use ftp_helper_tests::{
     agent::Agent,
-    check::exchange,
-    client::{ClientKind, Mode},
+    check::is_helped,
     duet::{Duet, Manner},
-    lab::Lab,
     scenario::agent_scenario,
     server::{Server, ServerKind},
     setup::{ControlPort, Family, Setup},
-    transfers::Transfers,
 };
 use nix::sys::signal::Signal;
 
 const PORT: &str = "2121";
-
-fn is_helped(lab: &Lab, server: &Server) -> Result<bool> {
-    let mut transfers = Transfers::new();
-    transfers.download(lab, server, 10_000)?;
-    Ok(exchange(lab, server, ClientKind::Curl, Mode::Active, &transfers).is_ok())
-}
 
 fn listed(agent: &Agent) -> Result<Vec<u64>> {
     let list = agent.json(&["port", "list"])?;

@@ -5,21 +5,13 @@ use std::{fs, path::Path};
 use anyhow::Result;
 use ftp_helper_tests::{
     agent::Agent,
-    check::exchange,
-    client::{ClientKind, Mode},
+    check::is_helped,
     duet::{Duet, Manner},
     lab::Lab,
     scenario::agent_scenario,
     server::{Server, ServerKind},
     setup::{ControlPort, Setup},
-    transfers::Transfers,
 };
-
-fn is_helped(lab: &Lab, server: &Server) -> Result<bool> {
-    let mut transfers = Transfers::new();
-    transfers.download(lab, server, 10_000)?;
-    Ok(exchange(lab, server, ClientKind::Curl, Mode::Active, &transfers).is_ok())
-}
 
 fn interfaces(agent: &Agent) -> Result<Vec<String>> {
     let ports = agent.json(&["port", "list"])?;

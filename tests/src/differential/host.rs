@@ -96,6 +96,9 @@ impl Reader<'_> {
     fn read(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.answer.wire.push(*byte);
+            if self.answer.marks.has(flags::OPAQUE) {
+                continue;
+            }
             let step = self.parser.push(self.case.place.role, *byte);
             if step & ANNOUNCEMENT != 0 {
                 self.announced(&self.parser.announcement());
@@ -140,7 +143,7 @@ impl Reader<'_> {
             self.tell(reason, announcement.kind, announcement.endpoint, self.key);
             return;
         }
-        self.forget();
+        self.forget(Reason::ExpectationReplaced);
         let mut outside = endpoint(self.flow.outside);
         outside.port = announcement.endpoint.port;
         if self.is_translated() && is_reserved(outside.port) {
@@ -248,7 +251,13 @@ impl Reader<'_> {
             }
             Kind::RESTART => {
                 marks.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
-                self.forget();
+                self.forget(Reason::ExpectationReplaced);
+            }
+            Kind::HTTP => {
+                marks.flags |= flags::OPAQUE;
+                let announced = self.parser.announcement().endpoint;
+                self.tell(Reason::NotFtp, kind, announced, self.key);
+                self.forget(Reason::ExpectationTornDown);
             }
             _ => {}
         }
@@ -275,9 +284,8 @@ impl Reader<'_> {
     }
 
     /// Nothing is awaited any more.
-    fn forget(&mut self) {
+    fn forget(&mut self, reason: Reason) {
         if let Some(old) = self.answer.awaited.pop() {
-            let reason = Reason::ExpectationReplaced;
             self.tell(reason, old.kind, old.inside, old.key.destination);
         }
     }
