@@ -298,15 +298,20 @@ fn in_two_segments(duet: &mut RawDuet, text: &str) -> Result<()> {
 }
 
 /// NAT slipstreaming: a page has the browser send a form with announcements in it
-/// to a web server on the control port, which the gateway is to take for FTP.
+/// to a server on the control port, which the gateway is to take for FTP. The
+/// server may be the attacker's, and greet like one of FTP's.
 fn form_to_the_control_port(stage: &Stage<'_>) -> Result<()> {
-    let refused = stage.agent.count("not_greeted")?;
-    let mut duet = Duet::connect(stage.lab, Manner::default())?;
-    let listener = duet.client.listen()?;
-    form(&mut duet, &listener)?;
-    duet.server_says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
-    stage.opened_nothing(&listener)?;
-    ensure!(stage.agent.count("not_greeted")? > refused, "not counted");
+    for greeting in ["", "220 ready\r\n"] {
+        let refused = stage.agent.count("not_ftp")?;
+        let mut duet = Duet::connect(stage.lab, Manner::default())?;
+        let listener = duet.client.listen()?;
+        duet.server_says(greeting)?;
+        form(&mut duet, &listener)?;
+        duet.server_says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        stage.opened_nothing(&listener)?;
+        let refused = stage.agent.count("not_ftp")? - refused;
+        ensure!(refused == 1, "{refused} were counted");
+    }
     Ok(())
 }
 
