@@ -5,7 +5,7 @@
 //! byte that arrives at the other end.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsRawFd as _,
     thread::sleep,
@@ -19,6 +19,9 @@ use crate::{host::Host, lab::Lab, payload, wait::wait_for};
 /// Bytes of a data connection, each way: fewer than a socket's buffers take, as
 /// one thread writes and then reads.
 const DATA: usize = 20_000;
+
+/// Longest wait for an address that was in use.
+const FREED: Duration = Duration::from_secs(2);
 
 /// Longest wait for a connection that must not come.
 const BLOCKED: Duration = Duration::from_millis(300);
@@ -236,8 +239,15 @@ pub fn is_closed(host: &Host, to: SocketAddr, listener: &TcpListener) -> Result<
 }
 
 pub(crate) fn listen(host: &Host, at: SocketAddr) -> Result<TcpListener> {
-    let listener =
-        host.enter(|| TcpListener::bind(at).with_context(|| format!("no listener on {at}")))?;
+    // A program that another test starts has a copy of each of our sockets until
+    // it runs: an earlier listener may be open for a moment after it was closed.
+    let listener = wait_for(&format!("a listener on {at}"), FREED, || {
+        host.enter(|| match TcpListener::bind(at) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("no listener on {at}")),
+        })
+    })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -258,7 +268,7 @@ pub(crate) fn accept(listener: &TcpListener, patience: Duration) -> Result<TcpSt
                 stream.set_nonblocking(false)?;
                 Ok(Some(stream))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error).context("accepting a connection"),
         },
     )

@@ -142,7 +142,7 @@ fn root_tests(filter: Option<&str>) -> Result<Outcome> {
     process::run(workspace::cargo().args(["build", "--package", "ftp-helper"]))?;
     cargo
         .env("FTP_HELPER_BIN", workspace::artifact(false, "ftp-helper")?)
-        .args(["test", "--package", ROOT_TESTS])
+        .args(["test", "--no-fail-fast", "--package", ROOT_TESTS])
         .args(filter)
         .args(["--", "--test-threads", ROOT_TEST_THREADS]);
     process::run(&mut cargo)?;
