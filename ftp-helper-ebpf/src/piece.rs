@@ -10,10 +10,10 @@ use aya_ebpf::{
     bindings::__sk_buff,
     helpers::generated::{bpf_clone_redirect, bpf_redirect},
 };
-use ftp_helper_common::session::SessionKey;
+use ftp_helper_common::{reason::Reason, session::SessionKey};
 
 use crate::{
-    Verdict,
+    Verdict, event,
     frame::{Frame, Work},
     packet::tcp_flags,
     rewrite, sequence,
@@ -37,6 +37,11 @@ pub(crate) struct Piece {
 /// this.
 #[inline(always)]
 pub(crate) fn split(frame: &mut Frame, size: u32) -> Verdict {
+    // What came too early may have been appended already.
+    if rewrite::set_lengths(frame).is_err() {
+        event::count(Reason::RewriteFailed);
+        return Verdict::Drop;
+    }
     let skb = frame.skb;
     let work = frame.work();
     let (sequence, len, ifindex) = (work.packet.sequence, work.len, work.ifindex);

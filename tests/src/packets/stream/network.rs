@@ -190,6 +190,10 @@ impl<'a> Network<'a> {
         let Some(segment) = travel(&mut self.before, random, weather) else {
             return Ok(());
         };
+        self.forward(bench, &segment)
+    }
+
+    fn forward(&mut self, bench: &Bench, segment: &Segment) -> Result<()> {
         let outcome = bench.run(Direction::Egress, &segment.bytes())?;
         match outcome.fate()? {
             Fate::Next => {
@@ -198,7 +202,22 @@ impl<'a> Network<'a> {
                 self.note("passed", &passed);
                 self.behind.push_back(passed);
             }
-            Fate::Drop => self.note("dropped", &segment),
+            Fate::Drop => self.note("dropped", segment),
+            // It brings more than one run handles: both pieces come by again.
+            Fate::Redirect if goes_on(&outcome.packet, segment) => {
+                let segment = &Segment::read(Direction::Egress, &outcome.packet)
+                    .context("what is split is malformed, or a checksum is wrong")?;
+                self.note("split", segment);
+                let read = bench.session(self.flow)?.streams[0].next;
+                let size = read.wrapping_sub(segment.sequence) as usize;
+                ensure!(0 < size && size < segment.payload.len());
+                let mut first = segment.clone().payload(&segment.payload[..size]);
+                first.flags &= !flags::FIN;
+                let mut rest = segment.clone().payload(&segment.payload[size..]);
+                rest.sequence = read;
+                self.forward(bench, &first)?;
+                self.forward(bench, &rest)?;
+            }
             Fate::Redirect => {
                 let answer = Segment::read(Direction::Ingress, &outcome.packet)
                     .context("the answer is malformed, or a checksum is wrong")?;
@@ -369,4 +388,10 @@ fn travel(queue: &mut VecDeque<Segment>, random: &mut Random, weather: Weather) 
     };
     let segment = queue.remove(index)?;
     (!random.chance(weather.loss)).then_some(segment)
+}
+
+/// Whether the packet still goes where the segment went, and is not its answer.
+fn goes_on(packet: &[u8], segment: &Segment) -> bool {
+    // The ports lie behind the link header and an IPv4 header without options.
+    packet.get(34..36) == Some(&segment.source.port().to_be_bytes()[..])
 }
