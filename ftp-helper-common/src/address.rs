@@ -154,6 +154,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Stands for an endpoint that is not known.
+    pub const UNKNOWN: Self = Self::new(Address::UNSPECIFIED, 0);
+
     /// An endpoint from its parts; `port` in host byte order.
     #[inline(always)]
     pub const fn new(address: Address, port: u16) -> Self {

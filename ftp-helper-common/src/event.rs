@@ -3,7 +3,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{address::Endpoint, session::SessionKey};
+use crate::{
+    address::{Address, Endpoint},
+    session::SessionKey,
+};
 
 /// An entry of the event ring.
 #[repr(C)]
@@ -19,6 +22,10 @@ pub struct Event {
     pub inside: Endpoint,
     /// What it became, or where the data connection was awaited.
     pub outside: Endpoint,
+    /// Source of the awaited data connection: with `outside` it is the
+    /// [`ExpectationKey`](crate::expectation::ExpectationKey). `::` also for
+    /// everything that is not about an expectation.
+    pub source: Address,
     /// Number of the [`Reason`](crate::reason::Reason).
     pub reason: u8,
     /// Number of the [`Kind`](crate::grammar::Kind).
@@ -29,4 +36,4 @@ pub struct Event {
     pub ifindex: u32,
 }
 
-const _: () = assert!(size_of::<Event>() == 96);
+const _: () = assert!(size_of::<Event>() == 112);

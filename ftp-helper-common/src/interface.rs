@@ -51,6 +51,12 @@ pub mod flags {
     /// Data connections that inside hosts open are admitted too: there are inside
     /// interfaces.
     pub const OUTGOING: u16 = 64;
+    /// Packets of control connections are dropped, to be repeated by their TCP,
+    /// and nothing is admitted: the agent moves the tables for a moment.
+    pub const FROZEN: u16 = 128;
+    /// `Interface::advertise` was set by hand, not by the agent. The programs do not
+    /// ask.
+    pub const ADVERTISED_BY_HAND: u16 = 256;
 }
 
 /// No server listens on port 0: its bit in the bitmap of control ports says that

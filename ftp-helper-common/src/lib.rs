@@ -4,7 +4,7 @@
 //!   programs and the host tests run the very same code.
 //! * [`stream`]: the bookkeeping of one direction of a control connection:
 //!   position of the line, held bytes, rewrites and sequence translation.
-//! * [`session`], [`expectation`], [`interface`], [`event`]: the types that live
+//! * [`session`], [`journal`], [`expectation`], [`interface`], [`event`]: the types that live
 //!   in BPF maps, each defined once.
 //! * [`reason`]: one list of reasons that is counter, log word and CLI row.
 //!
@@ -21,6 +21,7 @@ pub mod event;
 pub mod expectation;
 pub mod grammar;
 pub mod interface;
+pub mod journal;
 pub mod reason;
 pub mod session;
 pub mod stream;
@@ -28,7 +29,7 @@ pub mod stream;
 /// Version of the layout of every pinned map; it is part of the pin's name.
 ///
 /// Raise it with every change of a type in this crate that lives in a map.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 #[cfg(feature = "user")]
 mod pod {

@@ -2,7 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{address::Endpoint, expectation::ExpectationKey, grammar::Role, stream::Stream};
+use crate::{
+    address::Endpoint, expectation::ExpectationKey, grammar::Role, journal::Journal, stream::Stream,
+};
 
 /// A control connection as it is seen outside, the same key for both
 /// directions.
@@ -111,10 +113,12 @@ pub struct Session {
     pub reserved: u32,
     /// The two directions, by [`Direction`].
     pub streams: [Stream; 2],
+    /// What happened last.
+    pub journal: Journal,
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 40);
-const _: () = assert!(size_of::<Session>() == 120 + 2 * size_of::<Stream>());
+const _: () = assert!(size_of::<Session>() == 120 + 2 * size_of::<Stream>() + size_of::<Journal>());
 
 impl Session {
     /// Who sends in this direction.

@@ -9,7 +9,7 @@ use ftp_helper_common::{
     stream::Rewrite,
 };
 
-use crate::{event, expectation, frame::Frame, fxp, port};
+use crate::{event, expectation, frame::Frame, fxp, journal, port};
 
 /// Nanoseconds per second.
 const SECOND: u64 = 1_000_000_000;
@@ -257,7 +257,11 @@ fn accepted(frame: &mut Frame, reason: Reason) {
         &work.key,
         &work.endpoints[0],
         &work.awaited.destination,
+        &work.awaited.source,
     );
+    work.endpoints[1] = work.awaited.destination;
+    let kind = work.announcement.kind;
+    journal::decision(frame, reason, kind);
     let session = frame.session();
     session.helped = session.helped.wrapping_add(1);
 }
@@ -327,5 +331,8 @@ pub(crate) fn note(frame: &mut Frame, reason: Reason, kind: Kind) {
         &work.key,
         &work.announced,
         &work.key.outside,
+        &Address::UNSPECIFIED,
     );
+    work.endpoints = [work.announced, Endpoint::UNKNOWN];
+    journal::decision(frame, reason, kind);
 }

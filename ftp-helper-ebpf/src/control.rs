@@ -12,7 +12,7 @@ use ftp_helper_common::{
 use crate::{
     Verdict, announce, clear, detect, event, expectation,
     frame::{CHUNK, Frame},
-    hold, lock, log,
+    hold, journal, lock, log,
     packet::tcp_flags,
     piece, rewrite, ring, sequence, skb, stash,
 };
@@ -283,6 +283,7 @@ fn line(frame: &mut Frame) {
     if let Some(problem) = problem {
         announce::refuse(frame, problem, kind);
     }
+    journal::line(frame, kind, code);
     let direction = frame.direction();
     match frame.session().role(direction) {
         Role::Client => command(frame, kind),

@@ -32,7 +32,8 @@ pub(crate) fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -
         return false;
     };
     // SAFETY: only the agent writes it, and never removes a live one.
-    if unsafe { (*interface).flags } & interface_flags::DETECT == 0 {
+    let settings = unsafe { (*interface).flags };
+    if settings & interface_flags::DETECT == 0 {
         return false;
     }
     session::set_key(work, direction);
@@ -45,6 +46,10 @@ pub(crate) fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -
         // SAFETY: not preallocated, so the element stays intact.
         unsafe { (*session).flags & flags::CLIENT_INSIDE != 0 }
     } else {
+        if settings & interface_flags::FROZEN != 0 {
+            // It may be a greeting, which nobody would look at again.
+            return HANDSHAKES.get_ptr(&work.key).is_some();
+        }
         let Some(client_inside) = greets(skb, work, direction) else {
             return false;
         };

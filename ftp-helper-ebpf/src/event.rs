@@ -2,7 +2,11 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use ftp_helper_common::{
-    address::Endpoint, event::Event, grammar::Kind, reason::Reason, session::SessionKey,
+    address::{Address, Endpoint},
+    event::Event,
+    grammar::Kind,
+    reason::Reason,
+    session::SessionKey,
 };
 
 use crate::maps::{COUNTERS, EVENTS};
@@ -32,6 +36,7 @@ pub(crate) fn report(
     session: &SessionKey,
     inside: &Endpoint,
     outside: &Endpoint,
+    source: &Address,
 ) {
     count(reason);
     let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
@@ -45,6 +50,7 @@ pub(crate) fn report(
         (*event).session = *session;
         (*event).inside = *inside;
         (*event).outside = *outside;
+        (*event).source = *source;
         (*event).reason = reason as u8;
         (*event).kind = kind.0;
         (*event).reserved = [0; 2];

@@ -13,7 +13,7 @@ use ftp_helper_common::{
 use crate::{
     conntrack, event,
     frame::{Frame, Work},
-    fxp,
+    fxp, journal,
     maps::{EXPECTATIONS, INTERFACES},
 };
 
@@ -96,30 +96,44 @@ fn find(interface: &Interface, work: &mut Work) -> Option<*const Expectation> {
     (is_peer || fxp::allows(source)).then_some(expectation)
 }
 
-/// Admits an awaited SYN; false for every other one. It passes as it is: whether
-/// it may is the firewall's business.
+/// What was done about a SYN.
+#[repr(u32)]
+pub(crate) enum Admission {
+    /// It is not awaited, and passes as it is: whether it may is the firewall's
+    /// business.
+    None,
+    /// It is awaited, and was dealt with.
+    Done,
+    /// It is awaited, but the tables are on the move.
+    Frozen,
+}
+
+/// Admits an awaited SYN.
 #[inline(never)]
-pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
+pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
     // SAFETY: the context is valid for the run of the program.
     let ifindex = unsafe { (*skb).ifindex };
     let Some(interface) = INTERFACES.get_ptr(&ifindex) else {
-        return false;
+        return Admission::None;
     };
     // SAFETY: only the agent writes it, and never removes a live one.
     let interface = unsafe { &*interface };
     let Some(expectation) = find(interface, work) else {
-        return false;
+        return Admission::None;
     };
+    if interface.flags & interface_flags::FROZEN != 0 {
+        return Admission::Frozen;
+    }
     let key = &work.awaited;
     // SAFETY: not preallocated, so the element stays intact during this run.
     let expectation = unsafe { &*expectation };
     if expectation.unapproved == 1 {
         event::count(Reason::NotApproved);
-        return false;
+        return Admission::None;
     }
     // One-shot: of two SYNs on two processors, the one that removes it wins.
     if EXPECTATIONS.remove(key).is_err() {
-        return false;
+        return Admission::None;
     }
     let reason = if event::now() >= expectation.expires {
         Reason::ExpectationExpired
@@ -133,17 +147,21 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> bool {
         Reason::ConntrackInsertFailed
     };
     report(reason, key, expectation);
-    true
+    Admission::Done
 }
 
 #[inline(always)]
 fn report(reason: Reason, key: &ExpectationKey, expectation: &Expectation) {
+    let kind = Kind(expectation.kind);
+    let inside = expectation.inside(key);
     event::report(
         reason,
-        Kind(expectation.kind),
+        kind,
         expectation.ifindex,
         &expectation.master,
-        &expectation.inside(key),
+        &inside,
         &key.destination,
+        &key.source,
     );
+    journal::outcome(&expectation.master, reason, kind, &inside, &key.destination);
 }

@@ -79,7 +79,8 @@ pub(crate) struct Work {
     pub(crate) is_open: u32,
     /// The packet goes to the server.
     pub(crate) to_server: u32,
-    /// Inside host and peer as conntrack knows them.
+    /// Inside host and peer as conntrack knows them; later the endpoints of a
+    /// decision, inside and outside.
     pub(crate) endpoints: [Endpoint; 2],
     /// The announcement at hand, and what becomes of it.
     pub(crate) announcement: Announcement,

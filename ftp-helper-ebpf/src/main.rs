@@ -45,6 +45,7 @@ mod expectation;
 mod frame;
 mod fxp;
 mod hold;
+mod journal;
 mod lock;
 mod log;
 mod maps;
@@ -69,7 +70,7 @@ use ftp_helper_common::{
     session::Direction,
 };
 
-use crate::{frame::Work, packet::Packet};
+use crate::{expectation::Admission, frame::Work, packet::Packet};
 
 /// What becomes of a packet. `Next` leaves it to whatever comes behind us.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,16 +112,29 @@ fn handle(ctx: &TcContext, direction: Direction) -> Verdict {
     if !Packet::parse(skb, work) {
         return Verdict::Next;
     }
-    if classify(skb, work, direction) {
-        return session::handle(skb, work, direction);
+    match classify(skb, work, direction) {
+        Class::Control => session::handle(skb, work, direction),
+        Class::Other => Verdict::Next,
+        Class::Repeat => Verdict::Drop,
     }
-    Verdict::Next
 }
 
-/// True for a packet of a control connection; notes in `work.to_server` which
-/// way it goes, and in `work.is_open` whether it may open a session. A function of its own, behind which the verifier's paths meet.
+/// What a packet is to us.
+#[repr(u32)]
+enum Class {
+    /// Nothing, or all is done.
+    Other,
+    /// One of a control connection.
+    Control,
+    /// One that can only be helped a little later, when it comes again.
+    Repeat,
+}
+
+/// Tells packets of control connections from others; notes in `work.to_server`
+/// which way it goes, and in `work.is_open` whether it may open a session. A
+/// function of its own, behind which the verifier's paths meet.
 #[inline(never)]
-fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> bool {
+fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Class {
     let packet = &work.packet;
     let (source, destination) = (packet.source.port, packet.destination.port);
     if port::is_control(source) || port::is_control(destination) {
@@ -130,14 +144,21 @@ fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> bool 
         if let Some(kind) = to_server.or_else(|| port::control_on(ifindex, source)) {
             work.to_server = to_server.is_some().into();
             work.is_open = (kind == control_port::OPEN).into();
-            return true;
+            return Class::Control;
         }
     }
-    if direction == Direction::Ingress && packet.is_pure_syn() && expectation::admit(skb, work) {
-        return false;
+    if direction == Direction::Ingress && packet.is_pure_syn() {
+        match expectation::admit(skb, work) {
+            Admission::None => {}
+            Admission::Done => return Class::Other,
+            Admission::Frozen => return Class::Repeat,
+        }
     }
     work.is_open = 0;
-    port::is_control(DETECT_MARK) && detect::find(skb, work, direction)
+    if port::is_control(DETECT_MARK) && detect::find(skb, work, direction) {
+        return Class::Control;
+    }
+    Class::Other
 }
 
 #[cfg(not(test))]

@@ -2,7 +2,9 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
 use ftp_helper_common::{
+    address::Address,
     grammar::{Kind, LineParser},
+    interface::flags as interface_flags,
     reason::Reason,
     session::{Direction, Handshake, Session, flags},
     stream::{Stream, flags as stream_flags},
@@ -30,6 +32,9 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
     work.ifindex = ifindex;
     if !prepare(work) {
         return Verdict::Next;
+    }
+    if work.interface.flags & interface_flags::FROZEN != 0 {
+        return Verdict::Drop;
     }
     // A stack that checks its packets drops this one too; we must not guess.
     // SAFETY: the context is valid for the run of the program.
@@ -244,6 +249,7 @@ pub(crate) fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) ->
         &work.key,
         &new.inside,
         &work.key.outside,
+        &Address::UNSPECIFIED,
     );
     true
 }
@@ -340,5 +346,6 @@ fn end(frame: &mut Frame) {
         &work.key,
         &work.announced,
         &work.key.outside,
+        &Address::UNSPECIFIED,
     );
 }

@@ -231,6 +231,14 @@ impl LineParser {
         Kind(self.kind)
     }
 
+    /// The verb of a command, at most four upper-case letters, the last one in the
+    /// lowest byte; 0 for a longer one. Valid when [`LINE`] was returned.
+    #[inline(always)]
+    pub fn verb(&self) -> u32 {
+        let too_long = self.kind == Kind::OTHER.0 && self.digits > 4;
+        if too_long { 0 } else { self.verb }
+    }
+
     /// The reply code of the line, 0 for a command or for a line inside a
     /// multi-line reply; valid when [`LINE`] was returned.
     #[inline(always)]

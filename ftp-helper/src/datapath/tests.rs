@@ -13,6 +13,7 @@ use std::{
 
 use aya::programs::tc::qdisc_add_clsact;
 use ftp_helper_common::{
+    SCHEMA_VERSION,
     address::{Address, Endpoint},
     expectation::{Expectation, ExpectationKey},
     interface::Interface,
@@ -501,10 +502,16 @@ fn a_pinned_map_of_another_shape_is_refused() {
         let mut new = NewPins::default();
         let loaded = Datapath::load_pinned(0, SESSION_LIMIT, pins, &mut new).map(|_| ());
         let error = loaded.unwrap_err().to_string();
-        assert!(error.contains("map_SESSIONS_v1"), "{error}");
+        assert!(
+            error.contains(&format!("map_SESSIONS_v{SCHEMA_VERSION}")),
+            "{error}"
+        );
         assert!(error.contains("ftp-helper detach"), "{error}");
         drop(new);
-        assert_eq!(names(pins.path(), "map_"), ["map_SESSIONS_v1"]);
+        assert_eq!(
+            names(pins.path(), "map_"),
+            [format!("map_SESSIONS_v{SCHEMA_VERSION}")]
+        );
     });
 }
 

@@ -1,0 +1,158 @@
+//! The last control lines of a session and what was decided about them: what
+//! `ftp-helper explain` tells, also while no agent runs.
+//!
+//! Of a line only its verb or reply code is kept, and of announcements the
+//! endpoint; nothing else, so that no password can be in a map.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{address::Endpoint, grammar::Role, reason::Reason};
+
+/// Entries that are kept; a power of two.
+pub const ENTRIES: usize = 16;
+
+/// Values of [`Entry::origin`].
+pub mod origin {
+    /// A line of the client.
+    pub const CLIENT: u8 = 0;
+    /// A line of the server.
+    pub const SERVER: u8 = 1;
+    /// No line: a data connection, or the end of something.
+    pub const OTHER: u8 = 2;
+}
+
+/// A line, a decision about it, or both.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
+)]
+pub struct Entry {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// What was announced, or where the data connection leads; zero when there is
+    /// nothing of that kind.
+    pub inside: Endpoint,
+    /// What it became, or where the data connection was awaited.
+    pub outside: Endpoint,
+    /// First four letters of a command, upper case, the last one in the lowest
+    /// byte; 0 for a reply.
+    pub verb: u32,
+    /// Reply code; 0 for a command, and for a line inside a multi-line reply.
+    pub code: u16,
+    /// Number of the [`Kind`](crate::grammar::Kind).
+    pub kind: u8,
+    /// The decision: 0 for none, else the number of the [`Reason`] plus 1.
+    pub decision: u8,
+    /// One of [`origin`].
+    pub origin: u8,
+    /// Always zero.
+    pub reserved: [u8; 7],
+}
+
+/// The newest entries of a session. Both directions write to it without a lock:
+/// when two processors do so at once, an entry may be lost or mixed.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
+)]
+pub struct Journal {
+    /// Entries written so far (wraps).
+    pub written: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// The newest of them, from `written` on and around.
+    pub entries: [Entry; ENTRIES],
+}
+
+const _: () = assert!(ENTRIES.is_power_of_two());
+const _: () = assert!(size_of::<Entry>() == 64);
+const _: () = assert!(size_of::<Journal>() == 8 + ENTRIES * 64);
+
+/// The origin of this side's lines.
+#[inline(always)]
+pub const fn origin_of(role: Role) -> u8 {
+    match role {
+        Role::Client => origin::CLIENT,
+        Role::Server => origin::SERVER,
+    }
+}
+
+impl Entry {
+    /// The decision, if there is one that this version knows.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::from_number(self.decision.checked_sub(1)?)
+    }
+}
+
+impl Journal {
+    /// The entry to be written next; the oldest one is lost.
+    #[inline(always)]
+    pub fn append(&mut self) -> &mut Entry {
+        let index = self.written as usize & (ENTRIES - 1);
+        self.written = self.written.wrapping_add(1);
+        &mut self.entries[index]
+    }
+
+    /// The entry that was written last; an empty one when there is none.
+    #[inline(always)]
+    pub fn newest(&mut self) -> &mut Entry {
+        let index = self.written.wrapping_sub(1) as usize & (ENTRIES - 1);
+        &mut self.entries[index]
+    }
+
+    /// The entries, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let oldest = self.written as usize & (ENTRIES - 1);
+        let (newer, older) = self.entries.split_at(oldest);
+        let written = |entry: &&Entry| entry.time != 0;
+        older.iter().chain(newer).filter(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn times(journal: &Journal) -> Vec<u64> {
+        journal.iter().map(|entry| entry.time).collect()
+    }
+
+    #[test]
+    fn the_newest_entries_are_kept_in_their_order() {
+        let mut journal = Journal::default();
+        assert!(times(&journal).is_empty());
+        for time in 1..=3 {
+            journal.append().time = time;
+        }
+        assert_eq!(times(&journal), [1, 2, 3]);
+        assert_eq!(journal.newest().time, 3);
+        for time in 4..=20 {
+            journal.append().time = time;
+        }
+        assert_eq!(times(&journal), (5..=20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_number_of_written_entries_wraps() {
+        let mut journal = Journal {
+            written: u32::MAX,
+            ..Journal::default()
+        };
+        journal.append().time = 1;
+        journal.append().time = 2;
+        assert_eq!(times(&journal), [1, 2]);
+        assert_eq!(journal.newest().time, 2);
+    }
+
+    #[test]
+    fn a_decision_is_a_reason_plus_one() {
+        let mut entry = Entry::default();
+        assert_eq!(entry.reason(), None);
+        entry.decision = Reason::LowPort as u8 + 1;
+        assert_eq!(entry.reason(), Some(Reason::LowPort));
+        entry.decision = 255;
+        assert_eq!(entry.reason(), None);
+    }
+}
