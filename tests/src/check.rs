@@ -1,17 +1,23 @@
 //! What a scenario judges a client's work by.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
+    agent::Agent,
     announcement::{Announcement, Form, announcements},
     client::{ClientKind, Mode, Transcript},
+    conntrack,
+    firewall::Counts,
     lab::Lab,
-    server::Server,
+    server::{Server, ServerKind},
     setup::{Family, Inside},
     transfers::Transfers,
 };
+
+/// How long a client waits for what can not come.
+const HOPELESS: Duration = Duration::from_secs(2);
 
 /// An announcement and what became of it on the way to the other end.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +54,54 @@ pub fn exchange(
         transfers.len()
     );
     Ok(rewrites)
+}
+
+/// Transfers in each of these modes, with everything that tells how they went: the
+/// lines that arrived, the bytes, the connection table, the agent's count, and the
+/// counters of a firewall that must have refused nothing.
+pub fn passes_firewall(
+    lab: &Lab,
+    agent: &Agent,
+    modes: impl Fn(Family, ClientKind) -> Vec<Mode>,
+) -> Result<()> {
+    let family = lab.setup.family();
+    let (kind, client) = match family {
+        Family::V4 => (ServerKind::Vsftpd, ClientKind::Curl),
+        Family::V6 => (ServerKind::Pyftpdlib, ClientKind::Lftp),
+    };
+    let server = Server::start(lab, kind)?;
+    let mut done = 0;
+    for mode in modes(family, client) {
+        let mut transfers = Transfers::new();
+        transfers.list(lab, &server, "listed")?;
+        transfers.download(lab, &server, 300_000)?;
+        transfers.upload(lab, &server, 300_000)?;
+        let rewrites = exchange(lab, &server, client, mode, &transfers)?;
+        conntrack::finished(lab, mode, &rewrites)?;
+        done += transfers.len() as u64;
+    }
+    ensure!(done > 0, "no mode was tried");
+    let matched = agent.count("expectation_matched")?;
+    ensure!(matched == done, "{matched} of {done} were matched");
+    let counts = Counts::of(lab)?;
+    ensure!(counts == Counts::NONE, "the firewall met {counts:?}");
+    Ok(())
+}
+
+/// An error unless a download in this mode comes to nothing.
+pub fn nothing_arrives(lab: &Lab, server: &Server, mode: Mode) -> Result<()> {
+    let mut transfers = Transfers::new();
+    transfers.download(lab, server, 1024)?;
+    let transcript = ClientKind::Curl.run_for(
+        &lab.client,
+        server.endpoint(),
+        mode,
+        &transfers.steps,
+        HOPELESS,
+    )?;
+    let failed = !transcript.output.status.success() && transfers.arrived().is_err();
+    ensure!(failed, "{mode:?} was not to work: {transcript:?}");
+    Ok(())
 }
 
 /// Whether a client in active mode, which needs help, can download a file.

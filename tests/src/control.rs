@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{announcement::Announcement, host::Host, wait::wait_for};
+use crate::{
+    announcement::Announcement,
+    host::Host,
+    wait::{patient, wait_for},
+};
 
 /// Longest wait for anything that the other end has to do.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -34,10 +38,10 @@ impl Control {
     /// Connects from `host` and logs in as `anonymous`.
     pub fn login(host: &Host, server: SocketAddr) -> Result<Self> {
         let stream = host.enter(|| {
-            TcpStream::connect_timeout(&server, LIMIT)
+            TcpStream::connect_timeout(&server, patient(LIMIT))
                 .with_context(|| format!("no control connection to {server}"))
         })?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(patient(LIMIT)))?;
         stream.set_nodelay(true)?;
         let mut control = Self {
             host: host.clone(),
@@ -183,7 +187,7 @@ impl DataListener {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false)?;
-                    stream.set_read_timeout(Some(LIMIT))?;
+                    stream.set_read_timeout(Some(patient(LIMIT)))?;
                     Ok(Some(stream))
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),

@@ -14,7 +14,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{host::Host, lab::Lab, payload, wait::wait_for};
+use crate::{
+    host::Host,
+    lab::Lab,
+    payload,
+    wait::{patient, wait_for},
+};
 
 /// Bytes of a data connection, each way: fewer than a socket's buffers take, as
 /// one thread writes and then reads.
@@ -77,7 +82,7 @@ impl Duet {
         let server = accept(&listener, manner.patience)?;
         for stream in [&client, &server] {
             stream.set_nodelay(!manner.nagle)?;
-            stream.set_read_timeout(Some(manner.patience))?;
+            stream.set_read_timeout(Some(patient(manner.patience)))?;
         }
         let end = |host: &Host, stream| End {
             host: host.clone(),
@@ -130,7 +135,7 @@ impl Duet {
 impl End {
     /// The end on `host` of a connection that is there.
     pub(crate) fn new(host: &Host, stream: TcpStream, patience: Duration) -> Result<Self> {
-        stream.set_read_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(patient(patience)))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             host: host.clone(),
@@ -254,7 +259,7 @@ pub(crate) fn listen(host: &Host, at: SocketAddr) -> Result<TcpListener> {
 
 fn open(host: &Host, to: SocketAddr, patience: Duration) -> Result<TcpStream> {
     host.enter(|| {
-        TcpStream::connect_timeout(&to, patience)
+        TcpStream::connect_timeout(&to, patient(patience))
             .with_context(|| format!("no connection from the {} to {to}", host.name()))
     })
 }
@@ -278,7 +283,7 @@ pub(crate) fn accept(listener: &TcpListener, patience: Duration) -> Result<TcpSt
 fn exchange(one: &TcpStream, two: &TcpStream, patience: Duration) -> Result<()> {
     for (mut from, mut to, seed) in [(one, two, 1), (two, one, 2)] {
         let sent = payload::bytes(DATA, seed);
-        to.set_read_timeout(Some(patience))?;
+        to.set_read_timeout(Some(patient(patience)))?;
         let begin = Instant::now();
         from.write_all(&sent).context("data connection")?;
         let mut received = vec![0; DATA];

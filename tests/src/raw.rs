@@ -17,7 +17,7 @@ use etherparse::{TcpHeader, TcpSlice};
 
 pub use self::duet::RawDuet;
 use self::socket::Socket;
-use crate::{host::Host, lab::FILES};
+use crate::{host::Host, lab::FILES, wait::patient};
 
 /// Where its numbers start.
 const INITIAL: u32 = 0x7fff_f000;
@@ -72,7 +72,7 @@ impl RawTcp {
             peer,
             next: INITIAL,
             expected: 0,
-            patience,
+            patience: patient(patience),
         };
         this.put(this.next, 0, &[], |header| header.syn = true)?;
         this.next = this.next.wrapping_add(1);

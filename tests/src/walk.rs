@@ -26,7 +26,7 @@ use crate::{
     host::Host,
     lab::{FILES, Lab},
     setup::{Family, Inside},
-    wait::wait_for,
+    wait::{self, wait_for},
 };
 
 /// Longest wait for a state. What was dropped is repeated after 1, 2 and 4 seconds.
@@ -332,7 +332,7 @@ fn connected(stream: TcpStream) -> Result<TcpStream> {
 
 fn patient(stream: TcpStream) -> Result<TcpStream> {
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_read_timeout(Some(wait::patient(LIMIT)))?;
     Ok(stream)
 }
 

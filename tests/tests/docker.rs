@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use ftp_helper_tests::{
     agent::{Agent, RunningAgent},
     announcement::Announcement,
-    check::{Rewrite, exchange},
+    check::{Rewrite, exchange, nothing_arrives},
     client::{ClientKind, Mode},
     conntrack::{self, Entry},
     control::Control,
@@ -127,17 +127,7 @@ fn without_help_passive_mode_fails() {
                 // The host itself is right: what needs no help works.
                 transfer(&lab, &server, ClientKind::Curl, Mode::Active)?;
                 for mode in modes(family, ClientKind::Curl).filter(|mode| !mode.is_active()) {
-                    let mut transfers = Transfers::new();
-                    transfers.download(&lab, &server, 1024)?;
-                    let transcript = ClientKind::Curl.run_for(
-                        &lab.client,
-                        server.endpoint(),
-                        mode,
-                        &transfers.steps,
-                        Duration::from_secs(2),
-                    )?;
-                    assert!(!transcript.output.status.success(), "{transcript:?}");
-                    assert!(transfers.arrived().is_err());
+                    nothing_arrives(&lab, &server, mode)?;
                 }
                 Ok(())
             });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ftp_helper_tests::{
-    check::exchange,
+    check::{exchange, nothing_arrives, passes_firewall},
     client::{ClientKind, Mode},
     conntrack,
     control::Control,
@@ -43,25 +43,7 @@ fn passes(setup: Setup) {
 fn passes_with(setup: Setup, prepare: impl FnOnce(&Lab) -> Result<()> + Send) {
     helped_scenario(setup, |lab, agent, _| {
         prepare(lab)?;
-        let (kind, client) = match lab.setup.family() {
-            Family::V4 => (ServerKind::Vsftpd, ClientKind::Curl),
-            Family::V6 => (ServerKind::Pyftpdlib, ClientKind::Lftp),
-        };
-        let server = Server::start(lab, kind)?;
-        let mut done = 0;
-        for mode in modes(&lab.setup) {
-            let mut transfers = Transfers::new();
-            transfers.list(lab, &server, "listed")?;
-            transfers.download(lab, &server, 300_000)?;
-            transfers.upload(lab, &server, 300_000)?;
-            let rewrites = exchange(lab, &server, client, mode, &transfers)?;
-            conntrack::finished(lab, mode, &rewrites)?;
-            done += transfers.len() as u64;
-        }
-        assert!(done > 0);
-        assert_eq!(agent.count("expectation_matched")?, done);
-        assert_eq!(Counts::of(lab)?, Counts::NONE);
-        Ok(())
+        passes_firewall(lab, agent, |_, _| modes(&lab.setup))
     });
 }
 
@@ -80,21 +62,11 @@ fn fails(setup: Setup) {
 
 fn is_refused(lab: &Lab, server: &Server, mode: Mode) -> Result<()> {
     let before = Counts::of(lab)?;
-    let mut transfers = Transfers::new();
-    transfers.download(lab, server, 1024)?;
-    let transcript = ClientKind::Curl.run_for(
-        &lab.client,
-        server.endpoint(),
-        mode,
-        &transfers.steps,
-        Duration::from_secs(2),
-    )?;
-    assert!(!transcript.output.status.success(), "{transcript:?}");
-    assert!(transfers.arrived().is_err());
+    nothing_arrives(lab, server, mode)?;
     if lab.setup.translation == Translation::None
         && lab.setup.addresses.server != lab.setup.addresses.wan
     {
-        assert!(Counts::of(lab)?.refused > before.refused, "{transcript:?}");
+        assert!(Counts::of(lab)?.refused > before.refused, "{mode:?}");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use ftp_helper_tests::{
     raw::RawDuet,
     scenario::{agent_scenario, helped_scenario},
     setup::{ControlPort, Family, Inside, Setup, Translation},
+    wait::patient,
 };
 
 /// Longest wait for what has to come: a few repetitions of the kernel's.
@@ -276,7 +277,7 @@ fn fragments_are_dropped(stage: &Stage<'_>, duet: &mut RawDuet, text: &str) -> R
     stream.set_read_timeout(Some(BLOCKED))?;
     let mut buffer = [0; 4096];
     let read = stream.read(&mut buffer);
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patient(PATIENCE)))?;
     if let Ok(count) = read {
         bail!(
             "the server received {:?}",

@@ -12,9 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 use ftp_helper_tests::{
     agent::{Agent, RunningAgent},
     announcement::{Announcement, Form},
-    check::exchange,
+    check::{nothing_arrives, passes_firewall},
     client::{ClientKind, Mode},
-    conntrack,
     docker::bridges_without_iptables,
     duet::{Duet, Manner, is_closed},
     firewall::Counts,
@@ -23,7 +22,6 @@ use ftp_helper_tests::{
     scenario::{agent_scenario, skip},
     server::{Server, ServerKind},
     setup::{Backend, Egress, Family, Inside, Ruleset, Setup, Source, Translation, neighbour},
-    transfers::Transfers,
     wait::wait_for,
 };
 
@@ -75,25 +73,7 @@ fn passes_with(setup: Setup, inside: &str, prepare: fn(&Lab) -> Result<()>) {
     agent_scenario(setup, |lab, agent| {
         prepare(lab)?;
         let _running = start(agent, inside)?;
-        let (kind, client) = match lab.setup.family() {
-            Family::V4 => (ServerKind::Vsftpd, ClientKind::Curl),
-            Family::V6 => (ServerKind::Pyftpdlib, ClientKind::Lftp),
-        };
-        let server = Server::start(lab, kind)?;
-        let mut done = 0;
-        for mode in modes(lab.setup.family(), client) {
-            let mut transfers = Transfers::new();
-            transfers.list(lab, &server, "listed")?;
-            transfers.download(lab, &server, 300_000)?;
-            transfers.upload(lab, &server, 300_000)?;
-            let rewrites = exchange(lab, &server, client, mode, &transfers)?;
-            conntrack::finished(lab, mode, &rewrites)?;
-            done += transfers.len() as u64;
-        }
-        assert!(done > 0);
-        assert_eq!(agent.count("expectation_matched")?, done);
-        assert_eq!(Counts::of(lab)?, Counts::NONE);
-        Ok(())
+        passes_firewall(lab, agent, |family, client| modes(family, client).collect())
     });
 }
 
@@ -192,17 +172,7 @@ fn is_dropped(lab: &Lab) -> Result<()> {
         Inside::Client => Mode::Passive,
         Inside::Server => Mode::Active,
     };
-    let mut transfers = Transfers::new();
-    transfers.download(lab, &server, 1024)?;
-    let transcript = ClientKind::Curl.run_for(
-        &lab.client,
-        server.endpoint(),
-        mode,
-        &transfers.steps,
-        Duration::from_secs(2),
-    )?;
-    assert!(!transcript.output.status.success(), "{transcript:?}");
-    assert!(transfers.arrived().is_err());
+    nothing_arrives(lab, &server, mode)?;
     assert!(Counts::of(lab)?.refused > 0);
     Ok(())
 }

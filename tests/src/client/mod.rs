@@ -13,6 +13,7 @@ use crate::{
     announcement::{Announcement, announcements},
     host::Host,
     process::{Output, run},
+    wait::patient,
 };
 
 /// Longest time for one control connection with all its transfers.
@@ -166,7 +167,7 @@ impl ClientKind {
             server,
             mode,
             steps,
-            patience: patience.as_secs(),
+            patience: patient(patience).as_secs(),
         };
         let mut command = match self {
             Self::Curl => curl::command(&call),

@@ -15,7 +15,7 @@ use crate::{process, workspace};
 const PACKAGE: &str = "ftp-helper-tests";
 
 /// Test binaries that are run unless all are asked for: what depends on the kernel.
-const DEFAULT: [&str; 15] = [
+const DEFAULT: [&str; 17] = [
     "active",
     "passive",
     "clsact",
@@ -23,6 +23,8 @@ const DEFAULT: [&str; 15] = [
     "cases",
     "refusals",
     "firewalls",
+    "links",
+    "strict_egress",
     "without_helper",
     "packet_expectation",
     "packet_malformed",
