@@ -56,6 +56,38 @@ pub fn exchange(
     Ok(rewrites)
 }
 
+/// Both servers, each with another client.
+pub const PAIRS: [(ServerKind, ClientKind); 2] = [
+    (ServerKind::Vsftpd, ClientKind::Curl),
+    (ServerKind::Pyftpdlib, ClientKind::Lftp),
+];
+
+/// The modes of `client`, each once: with IPv6 there is no other form than the
+/// extended one.
+pub fn modes(family: Family, client: ClientKind) -> impl Iterator<Item = Mode> {
+    Mode::ALL
+        .into_iter()
+        .filter(move |mode| client.knows(*mode))
+        .filter(move |mode| !mode.is_extended() || family == Family::V4)
+}
+
+/// A listing, a download and an upload; the data connections have gone through the
+/// host with the addresses that belong to them.
+pub fn transfer(
+    lab: &Lab,
+    server: &Server,
+    client: ClientKind,
+    mode: Mode,
+) -> Result<Vec<Rewrite>> {
+    let mut transfers = Transfers::new();
+    transfers.list(lab, server, "listed")?;
+    transfers.download(lab, server, 200_000)?;
+    transfers.upload(lab, server, 200_000)?;
+    let rewrites = exchange(lab, server, client, mode, &transfers)?;
+    conntrack::finished(lab, mode, &rewrites)?;
+    Ok(rewrites)
+}
+
 /// Transfers in each of these modes, with everything that tells how they went: the
 /// lines that arrived, the bytes, the connection table, the agent's count, and the
 /// counters of a firewall that must have refused nothing.
@@ -72,13 +104,7 @@ pub fn passes_firewall(
     let server = Server::start(lab, kind)?;
     let mut done = 0;
     for mode in modes(family, client) {
-        let mut transfers = Transfers::new();
-        transfers.list(lab, &server, "listed")?;
-        transfers.download(lab, &server, 300_000)?;
-        transfers.upload(lab, &server, 300_000)?;
-        let rewrites = exchange(lab, &server, client, mode, &transfers)?;
-        conntrack::finished(lab, mode, &rewrites)?;
-        done += transfers.len() as u64;
+        done += transfer(lab, &server, client, mode)?.len() as u64;
     }
     ensure!(done > 0, "no mode was tried");
     let matched = agent.count("expectation_matched")?;

@@ -12,6 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 use crate::{
     docker::{Engine, bridges_without_iptables},
     lab::Lab,
+    node::Proxy,
     setup::{Family, Inside, Setup, Translation},
 };
 
@@ -34,6 +35,9 @@ pub enum Ruleset {
     /// What Docker writes with, once the lab is made a
     /// [`Docker`](crate::docker::Docker) host.
     Docker(Engine),
+    /// What kube-proxy and the network plugins write with, once the lab is made a
+    /// [`Node`](crate::node::Node) of Kubernetes.
+    Node(Proxy),
 }
 
 /// What is behind `iptables` and `ip6tables`.
@@ -60,6 +64,7 @@ impl Ruleset {
             Self::Nftables => None,
             Self::Iptables(backend) => Some(backend),
             Self::Docker(engine) => engine.backend(),
+            Self::Node(proxy) => proxy.backend(),
         };
         Some(match (backend?, family) {
             (Backend::Nft, Family::V4) => "iptables-nft",
@@ -83,7 +88,7 @@ impl Ruleset {
     /// Why there can be no such rules on this machine, if that is so. To be
     /// called before a lab is made.
     pub(crate) fn missing(self) -> Option<String> {
-        if matches!(self, Self::Docker(_))
+        if matches!(self, Self::Docker(_) | Self::Node(_))
             && let Some(why) = bridges_without_iptables()
         {
             return Some(why);
@@ -193,7 +198,7 @@ pub(crate) fn install(lab: &Lab) -> Result<()> {
     let rules = match setup.ruleset {
         Ruleset::Nftables => nftables::rules(setup),
         Ruleset::Iptables(_) => iptables::rules(setup),
-        Ruleset::Docker(_) => return Ok(()),
+        Ruleset::Docker(_) | Ruleset::Node(_) => return Ok(()),
     };
     setup.ruleset.load(lab, &rules)
 }

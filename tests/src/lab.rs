@@ -142,6 +142,17 @@ impl Lab {
         self.gateway.holder()
     }
 
+    /// A further host, and a process in it, as processes of the lab number them.
+    pub fn spare(&self, number: usize) -> Option<(&Host, u32)> {
+        let spare = self.spares.get(number)?;
+        Some((&spare.host, spare.pid))
+    }
+
+    /// The same of the gateway's process; 0 in a lab of [`with_server`](Self::with_server).
+    pub fn gateway_pid(&self) -> u32 {
+        self.holders.first().map_or(0, |holder| holder.inner_pid)
+    }
+
     /// Lets the lab live on when this value goes away. Only a
     /// [`Lifetime::Detachable`] one survives the process.
     pub fn keep(mut self) {

@@ -20,7 +20,7 @@
 //! * [`scenario`]: how a test runs in a lab.
 //! * [`setup`], [`lab`], [`host`]: the network and what runs in it.
 //! * [`firewall`]: the gateway's rules, and what they have counted.
-//! * [`docker`]: the gateway as a Docker host.
+//! * [`docker`], [`node`]: the gateway as a Docker host, or as a node of Kubernetes.
 //! * [`link`]: what the gateway's outside interface is.
 //! * [`server`], [`client`], [`control`]: who speaks FTP.
 //! * [`relay`]: a wire that loses and delays.
@@ -37,6 +37,7 @@
 
 pub mod agent;
 pub mod announcement;
+mod bridged;
 pub mod cases;
 pub mod check;
 pub mod client;
@@ -52,6 +53,7 @@ pub mod host;
 pub mod lab;
 pub mod link;
 mod namespace;
+pub mod node;
 pub mod packets;
 pub mod payload;
 pub mod process;

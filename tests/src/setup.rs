@@ -6,6 +6,7 @@ pub use crate::{
     docker::Engine,
     firewall::{Backend, Egress, Ruleset, Source},
     link::Link,
+    node::Proxy,
 };
 
 /// Everything that can be chosen about a lab.

@@ -26,6 +26,12 @@ pub fn patient(limit: Duration) -> Duration {
     limit * *PATIENCE
 }
 
+/// As much work as takes the usual time, on a machine that is slower than usual.
+#[must_use]
+pub fn portion(work: usize) -> usize {
+    work / *PATIENCE as usize
+}
+
 /// Asks `probe` until it has an answer, at most for `limit`, which is made
 /// [`patient`]; `what` names in the error what did not happen.
 pub fn wait_for<T>(

@@ -9,7 +9,7 @@ use ftp_helper_tests::{
     server::{Server, ServerKind},
     setup::Setup,
     transfers::Transfers,
-    wait::patient,
+    wait::{patient, portion},
 };
 
 const KIB: usize = 1024;
@@ -52,8 +52,8 @@ fn two_hundred_mebibytes_both_ways() {
     helped_scenario(Setup::default(), |lab, _, _| {
         let server = Server::start(lab, ServerKind::Vsftpd)?;
         let mut transfers = Transfers::new();
-        transfers.download(lab, &server, 200 * MIB)?;
-        transfers.upload(lab, &server, 200 * MIB)?;
+        transfers.download(lab, &server, portion(200 * MIB))?;
+        transfers.upload(lab, &server, portion(200 * MIB))?;
         exchange(lab, &server, ClientKind::Curl, Mode::Active, &transfers)?;
         Ok(())
     });

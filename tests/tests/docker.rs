@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result};
 use ftp_helper_tests::{
     agent::{Agent, RunningAgent},
     announcement::Announcement,
-    check::{Rewrite, exchange, nothing_arrives},
+    check::{PAIRS, modes, nothing_arrives, transfer},
     client::{ClientKind, Mode},
-    conntrack::{self, Entry},
+    conntrack::Entry,
     control::Control,
     docker::{self, BRIDGE, Docker, Engine, OUTSIDE},
     duet,
@@ -21,14 +21,7 @@ use ftp_helper_tests::{
     scenario::{agent_scenario, scenario},
     server::{DOWNLOADS, Server, ServerKind},
     setup::{Backend, Family, Inside},
-    transfers::Transfers,
 };
-
-/// Both servers, each with another client.
-const PAIRS: [(ServerKind, ClientKind); 2] = [
-    (ServerKind::Vsftpd, ClientKind::Curl),
-    (ServerKind::Pyftpdlib, ClientKind::Lftp),
-];
 
 /// Longest wait for a connection on the host.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -41,27 +34,6 @@ fn start(agent: &Agent, ports: &[u16]) -> Result<RunningAgent> {
         arguments.extend(["--control-port", port]);
     }
     agent.start_with(&arguments)
-}
-
-/// The modes of `client`, each once: with IPv6 there is no other form than the
-/// extended one.
-fn modes(family: Family, client: ClientKind) -> impl Iterator<Item = Mode> {
-    Mode::ALL
-        .into_iter()
-        .filter(move |mode| client.knows(*mode))
-        .filter(move |mode| !mode.is_extended() || family == Family::V4)
-}
-
-/// A listing, a download and an upload; the data connections have gone through the
-/// host with the addresses that belong to them.
-fn transfer(lab: &Lab, server: &Server, client: ClientKind, mode: Mode) -> Result<Vec<Rewrite>> {
-    let mut transfers = Transfers::new();
-    transfers.list(lab, server, "listed")?;
-    transfers.download(lab, server, 200_000)?;
-    transfers.upload(lab, server, 200_000)?;
-    let rewrites = exchange(lab, server, client, mode, &transfers)?;
-    conntrack::finished(lab, mode, &rewrites)?;
-    Ok(rewrites)
 }
 
 /// Every mode works for clients outside; passive mode is what needs help.

@@ -292,7 +292,7 @@ fn redirect(lab: &Lab) -> Result<Lab> {
             .map(|rule| format!("{program} {rule}"))
             .to_vec()
         }
-        Ruleset::Docker(_) => Vec::new(),
+        Ruleset::Docker(_) | Ruleset::Node(_) => Vec::new(),
     };
     for line in lines {
         lab.gateway.must(&line)?;

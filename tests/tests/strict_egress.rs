@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 use ftp_helper_tests::{
     agent::{Agent, RunningAgent},
     announcement::{Announcement, Form},
-    check::{nothing_arrives, passes_firewall},
-    client::{ClientKind, Mode},
+    check::{modes, nothing_arrives, passes_firewall},
+    client::Mode,
     docker::bridges_without_iptables,
     duet::{Duet, Manner, is_closed},
     firewall::Counts,
@@ -51,15 +51,6 @@ fn strict(ruleset: Ruleset, inside: Inside, family: Family, translation: Transla
         egress: Egress::ControlOnly,
         ..Setup::new(inside, family, translation)
     }
-}
-
-/// The modes of `client`, each once: with IPv6 there is no other form than the
-/// extended one.
-fn modes(family: Family, client: ClientKind) -> impl Iterator<Item = Mode> {
-    Mode::ALL
-        .into_iter()
-        .filter(move |mode| client.knows(*mode))
-        .filter(move |mode| !mode.is_extended() || family == Family::V4)
 }
 
 /// Every mode works, whoever opens the data connection, which has the address of

@@ -101,7 +101,7 @@ fn nat(network: Network, published: &[Published]) -> String {
 
 /// Length of the prefix that a single address is.
 fn whole(network: Network) -> u8 {
-    match network.family {
+    match network.family() {
         Family::V4 => 32,
         Family::V6 => 128,
     }

@@ -7,7 +7,7 @@ use crate::setup::Family;
 
 /// Docker 29 with `"firewall-backend": "nftables"`.
 pub(super) fn rules(network: Network, published: &[Published]) -> String {
-    let word = match network.family {
+    let word = match network.family() {
         Family::V4 => "ip",
         Family::V6 => "ip6",
     };

@@ -98,6 +98,7 @@ impl Report {
         let mut command = Command::new(&binary.path);
         command
             .args(&binary.filters)
+            .args(binary.exact.then_some("--exact"))
             .args(["--test-threads", &plan.threads.to_string()])
             .envs(&plan.environment)
             .env("FTP_HELPER_BIN", &plan.agent)

@@ -33,6 +33,8 @@ pub(super) struct TestBinary {
     pub(super) path: PathBuf,
     /// Only tests whose names contain one of these words, if there are any.
     pub(super) filters: Vec<String>,
+    /// Whether the words are whole names.
+    pub(super) exact: bool,
 }
 
 /// A line of the machine's report.
