@@ -37,7 +37,7 @@ pub struct Entry {
     /// First four letters of a command, upper case, the last one in the lowest
     /// byte; 0 for a reply.
     pub verb: u32,
-    /// Reply code; 0 for a command, and for a line inside a multi-line reply.
+    /// Reply code; 0 for a command, and for a decision inside a multi-line reply.
     pub code: u16,
     /// Number of the [`Kind`](crate::grammar::Kind).
     pub kind: u8,

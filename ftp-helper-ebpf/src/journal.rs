@@ -10,7 +10,8 @@ use ftp_helper_common::{
 
 use crate::{event, frame::Frame, maps::SESSIONS};
 
-/// Notes a complete line, in the entry of the decision about it if there was one.
+/// Notes a complete line, in the entry of the decision about it if there was one. Of
+/// a multi-line reply only the last line counts.
 #[inline(always)]
 pub(crate) fn line(frame: &mut Frame, kind: Kind, code: u16) {
     let direction = frame.direction();
@@ -26,6 +27,11 @@ pub(crate) fn line(frame: &mut Frame, kind: Kind, code: u16) {
     if is_decided {
         newest.verb = verb;
         newest.code = code;
+        return;
+    }
+    // The text of a greeting would leave no room for anything else.
+    let is_inner = origin == origin::SERVER && code == 0;
+    if is_inner {
         return;
     }
     let entry = journal.append();

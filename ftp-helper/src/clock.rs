@@ -1,5 +1,7 @@
 //! The clock of the maps.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 
@@ -12,6 +14,14 @@ pub fn now() -> Result<u64> {
     let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
     let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or_default();
     Ok(seconds * NANOSECONDS + nanoseconds)
+}
+
+/// A time of this clock as a date (RFC 3339, UTC), for people and JSON.
+pub fn to_timestamp(time: u64) -> String {
+    let ago = now().map_or(0, |now| now.saturating_sub(time));
+    let then = SystemTime::now().checked_sub(Duration::from_nanos(ago));
+    let then = then.unwrap_or(SystemTime::UNIX_EPOCH);
+    humantime::format_rfc3339_micros(then).to_string()
 }
 
 /// Whole seconds as nanoseconds.
@@ -64,6 +74,17 @@ mod tests {
     #[test]
     fn json_seconds_keep_milliseconds() {
         assert!((to_seconds(1_234_567_890) - 1.234).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn timestamps_are_of_the_time_that_is_meant() {
+        let second = |time| humantime::parse_rfc3339(&to_timestamp(time)).unwrap();
+        let now = now().unwrap();
+        let gone = second(now).duration_since(second(now - seconds(1)));
+        let gone = gone.unwrap().as_secs_f64();
+        assert!((0.9..1.1).contains(&gone), "{gone}");
+        let off = SystemTime::now().duration_since(second(now)).unwrap();
+        assert!(off < Duration::from_secs(5), "{off:?}");
     }
 
     #[test]

@@ -35,10 +35,21 @@ pub fn release(maps: &mut Maps) -> Result<()> {
         return Ok(());
     }
     let sessions = maps.sessions.entries()?;
-    let used: HashSet<(u32, u16)> = sessions
+    let used = sessions
         .iter()
         .map(|(key, session)| (session.ifindex, server_port(key, session)))
         .collect();
+    release_unused(maps, &used)
+}
+
+/// The same with the interfaces and ports of servers that sessions are known to
+/// have.
+pub(crate) fn release_unused(maps: &mut Maps, used: &HashSet<(u32, u16)>) -> Result<()> {
+    let mut draining = maps.control_ports.entries()?;
+    draining.retain(|(_, value)| *value == control_port::DRAINING);
+    if draining.is_empty() {
+        return Ok(());
+    }
     for (key, _) in draining {
         let ControlPort { ifindex, port, .. } = key;
         if !used.contains(&(ifindex, port)) {
@@ -50,7 +61,7 @@ pub fn release(maps: &mut Maps) -> Result<()> {
 }
 
 /// The port of the server as it is seen outside.
-fn server_port(key: &SessionKey, session: &Session) -> u16 {
+pub fn server_port(key: &SessionKey, session: &Session) -> u16 {
     if session.flags & flags::CLIENT_INSIDE == 0 {
         key.outside.port
     } else {

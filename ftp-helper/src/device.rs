@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::{
     errno::Errno,
-    net::if_::{if_indextoname, if_nametoindex},
+    net::if_::{if_indextoname, if_nameindex, if_nametoindex},
 };
 
 /// A network device.
@@ -35,6 +35,16 @@ impl Device {
         }
     }
 
+    /// Every device that is there.
+    pub fn all() -> Result<Vec<Self>> {
+        let found = if_nameindex().context("can not list the interfaces")?;
+        let devices = found.iter().map(|found| Self {
+            name: found.name().to_string_lossy().into_owned(),
+            index: found.index(),
+        });
+        Ok(devices.collect())
+    }
+
     /// The name of a device for lists; a device that is gone goes by its index.
     pub fn name_of(index: u32) -> String {
         // nix 0.31 takes a missing device for one with an empty name.
@@ -45,6 +55,19 @@ impl Device {
                 || format!("if{index}"),
                 |name| name.to_string_lossy().into_owned(),
             )
+    }
+
+    /// The device of the same index with the name that it has now, if there is one.
+    pub fn now(&self) -> Option<Self> {
+        Self::exists(self.index).then(|| Self {
+            name: Self::name_of(self.index),
+            index: self.index,
+        })
+    }
+
+    /// True when there is a device of this index.
+    pub fn exists(index: u32) -> bool {
+        if_indextoname(index).is_ok_and(|name| !name.is_empty())
     }
 
     /// Bytes of the link header in front of the packets that TC sees.
@@ -122,6 +145,7 @@ mod tests {
         let lo = Device::find("lo").unwrap();
         assert_eq!(lo.link_header().unwrap(), 14);
         assert_eq!(Device::name_of(lo.index), "lo");
+        assert!(Device::all().unwrap().contains(&lo));
     }
 
     #[test]

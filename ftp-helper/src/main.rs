@@ -2,14 +2,17 @@
 
 use std::{env, process::ExitCode};
 
-use ftp_helper::cli::{Cli, one_line};
+use ftp_helper::{
+    cli::{Cli, one_line},
+    failure,
+};
 
 fn main() -> ExitCode {
     match Cli::read(env::args_os()).and_then(Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ftp-helper: error: {}", one_line(&error));
-            ExitCode::FAILURE
+            ExitCode::from(failure::exit_code(&error))
         }
     }
 }

@@ -26,6 +26,14 @@ impl Network {
     pub fn bits(&self) -> u32 {
         self.bits
     }
+
+    /// True when the address is one of the network's, which is of one family.
+    pub fn contains(&self, address: &Address) -> bool {
+        let number = |address: &Address| u128::from_be_bytes(*address.as_bytes());
+        let differing = number(&self.address) ^ number(address);
+        let network_bits = !u128::MAX.checked_shr(self.bits).unwrap_or(0);
+        self.address.is_v4() == address.is_v4() && differing & network_bits == 0
+    }
 }
 
 impl FromStr for Network {
@@ -79,6 +87,22 @@ mod tests {
         assert_eq!(parse("0.0.0.0/0").unwrap().bits(), 96);
         assert_eq!(parse("2001:db8::/32").unwrap().bits(), 32);
         assert_eq!(parse("::/0").unwrap().bits(), 0);
+    }
+
+    #[test]
+    fn what_is_in_a_network() {
+        let is_in = |address: &str, network: &str| {
+            let address: IpAddr = address.parse().unwrap();
+            parse(network).unwrap().contains(&address.into())
+        };
+        assert!(is_in("192.0.2.255", "192.0.2.0/24"));
+        assert!(!is_in("192.0.3.0", "192.0.2.0/24"));
+        assert!(is_in("192.0.2.7", "192.0.2.7"));
+        assert!(is_in("10.0.0.1", "0.0.0.0/0"));
+        assert!(!is_in("2001:db8::1", "0.0.0.0/0"));
+        assert!(!is_in("10.0.0.1", "::/0"));
+        assert!(is_in("2001:db8::1", "2001:db8::/32"));
+        assert!(!is_in("2001:db9::1", "2001:db8::/32"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! * `map_<NAME>_v<SCHEMA>`: a map. The schema version is part of the name, so an
 //!   agent never mistakes the maps of another version for its own.
+//! * `next_<NAME>_v<SCHEMA>`: a map that is about to take the place of the one of
+//!   that name; left over only when that was interrupted, and of no use then.
 //! * `link_<device>_<ifindex>_<direction>`: the attachment of a program with TCX.
 //! * `filter_<device>_<ifindex>_<direction>`: a program that is attached with
 //!   clsact. The pin does not hold the attachment, but tells that there is one.
@@ -84,6 +86,8 @@ pub struct Pins {
     pub maps: Vec<MapPin>,
     /// Attachments.
     pub attachments: Vec<AttachmentPin>,
+    /// Maps that did not take the place of others after all.
+    pub leftovers: Vec<PathBuf>,
     /// Names that are none of ours.
     pub foreign: Vec<String>,
 }
@@ -123,6 +127,11 @@ impl PinDirectory {
     /// Where the map of this name is pinned.
     pub fn map(&self, name: &str) -> PathBuf {
         self.path.join(format!("{MAP}{name}_v{SCHEMA_VERSION}"))
+    }
+
+    /// Where the map is pinned that is about to take its place.
+    pub fn next_map(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{NEXT}{name}_v{SCHEMA_VERSION}"))
     }
 
     /// The pin of an attachment to this device.
@@ -176,6 +185,8 @@ impl PinDirectory {
                     version,
                     path: entry.path(),
                 });
+            } else if parse(NEXT, &name).is_some() {
+                pins.leftovers.push(entry.path());
             } else if let Some((technique, device, direction)) = parse_attachment(&name) {
                 pins.attachments.push(AttachmentPin {
                     device,
@@ -246,12 +257,17 @@ impl PinDirectory {
 }
 
 const MAP: &str = "map_";
+const NEXT: &str = "next_";
 const LINK: &str = "link_";
 const FILTER: &str = "filter_";
 
 /// `map_<NAME>_v<VERSION>`
 fn parse_map(name: &str) -> Option<(&str, u32)> {
-    let (name, version) = name.strip_prefix(MAP)?.rsplit_once("_v")?;
+    parse(MAP, name)
+}
+
+fn parse<'a>(prefix: &str, name: &'a str) -> Option<(&'a str, u32)> {
+    let (name, version) = name.strip_prefix(prefix)?.rsplit_once("_v")?;
     Some((name, version.parse().ok()?))
 }
 

@@ -16,8 +16,9 @@ const BPFFS: FsType = FsType(libc::BPF_FS_MAGIC);
 
 /// What loading and attaching need: programs and maps, their use of kernel
 /// pointers, and attachment to a network device. CAP_SYS_ADMIN is needed only
-/// where conntrack is a module; the loader finds that out, and says so.
-const NEEDED: [Capability; 3] = [
+/// where conntrack is a module, and only to load; the loader finds that out, and
+/// says so.
+pub const NEEDED: [Capability; 3] = [
     Capability::CAP_BPF,
     Capability::CAP_PERFMON,
     Capability::CAP_NET_ADMIN,

@@ -89,6 +89,7 @@ impl Agent {
         command
             .env_remove("FTP_HELPER_PIN_DIR")
             .env_remove("FTP_HELPER_LOG")
+            .env_remove("FTP_HELPER_RUN_DIR")
             .args(arguments);
         command
     }
@@ -104,12 +105,20 @@ impl Agent {
         Ok(self.cli(arguments)?.success(&what)?.stdout)
     }
 
-    /// What a command prints with `-o json`; it has to succeed.
+    /// What a command prints with `-o json`, out of its envelope: the items of a
+    /// list, or the single thing. It has to succeed.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let arguments = [arguments, &["-o", "json"]].concat();
         let text = self.table(&arguments)?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("`ftp-helper {}` printed:\n{text}", arguments.join(" ")))
+        let open = || {
+            let mut envelope: Value = serde_json::from_str(&text)?;
+            ensure!(envelope["schema_version"] == 1, "another schema version");
+            ensure!(envelope["kind"].is_string(), "no kind");
+            let envelope = envelope.as_object_mut().context("no object")?;
+            let content = envelope.remove("items").or_else(|| envelope.remove("item"));
+            content.context("neither items nor an item")
+        };
+        open().with_context(|| format!("`ftp-helper {}` printed:\n{text}", arguments.join(" ")))
     }
 
     /// The number that `stats` shows for the reason `word`.
@@ -129,8 +138,30 @@ impl Agent {
 
     /// Starts the agent with these arguments and waits until it is ready.
     pub fn start_with(&self, arguments: &[&str]) -> Result<RunningAgent> {
+        self.start_command(&mut self.command(arguments))
+    }
+
+    /// The same with another program around it, which has to become the agent.
+    pub fn start_through(
+        &self,
+        program: &str,
+        words: &[String],
+        arguments: &[&str],
+    ) -> Result<RunningAgent> {
+        let mut command = self.gateway.command(program);
+        command
+            .env_remove("FTP_HELPER_PIN_DIR")
+            .env_remove("FTP_HELPER_LOG")
+            .env_remove("FTP_HELPER_RUN_DIR")
+            .args(words)
+            .arg(&self.program)
+            .args(arguments);
+        self.start_command(&mut command)
+    }
+
+    fn start_command(&self, command: &mut Command) -> Result<RunningAgent> {
         let before = std::fs::read(&self.log).map_or(0, |log| log.len());
-        let mut daemon = Daemon::start(&mut self.command(arguments), &self.log)?;
+        let mut daemon = Daemon::start(command, &self.log)?;
         wait_for("the agent ready", START, || {
             // Looked at first: the log is then complete.
             let ended = daemon.ended()?;
@@ -162,6 +193,11 @@ impl RunningAgent {
             let new = log.get(before..).unwrap_or_default();
             Ok(new.contains(answer).then(|| new.to_owned()))
         })
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.daemon.signal(signal)
     }
 
     /// Ends it and waits for that.

@@ -23,6 +23,7 @@
 //! * [`docker`], [`node`]: the gateway as a Docker host, or as a node of Kubernetes.
 //! * [`link`]: what the gateway's outside interface is.
 //! * [`server`], [`client`], [`control`]: who speaks FTP.
+//! * [`ongoing`]: a large transfer while something else happens.
 //! * [`relay`]: a wire that loses and delays.
 //! * [`counters`]: what the hosts' TCP had to repeat.
 //! * [`conntrack`]: what the gateway's kernel knows of data connections.
@@ -30,9 +31,11 @@
 //! * [`cases`]: what is tried that way, with ftp-helper and with the kernel's helper.
 //! * [`comparison`]: the two of them side by side.
 //! * [`packets`]: the programs on single packets, without a lab.
+//! * [`cost`]: what the programs take per packet.
 //! * [`differential`]: the grammar in the kernel and on the host.
 //! * [`walk`], [`watch`]: what the gateway's connection tracking makes of it all.
-//! * [`agent`]: ftp-helper itself.
+//! * [`agent`]: ftp-helper itself; [`container`]: a system to install its package on.
+//! * [`manifests`]: what is given to Kubernetes; [`pod`]: a container as it is made there.
 //! * [`announcement`], [`payload`], [`transfers`], [`check`]: what a transfer is judged by.
 
 pub mod agent;
@@ -43,7 +46,9 @@ pub mod check;
 pub mod client;
 pub mod comparison;
 pub mod conntrack;
+pub mod container;
 pub mod control;
+pub mod cost;
 pub mod counters;
 pub mod differential;
 pub mod docker;
@@ -52,10 +57,14 @@ pub mod firewall;
 pub mod host;
 pub mod lab;
 pub mod link;
+pub mod listener;
+pub mod manifests;
 mod namespace;
 pub mod node;
+pub mod ongoing;
 pub mod packets;
 pub mod payload;
+pub mod pod;
 pub mod process;
 mod python;
 pub mod raw;
@@ -63,6 +72,7 @@ pub mod relay;
 pub mod scenario;
 pub mod server;
 pub mod setup;
+pub mod transcript;
 pub mod transfers;
 pub mod urgent;
 pub mod wait;

@@ -47,19 +47,23 @@ fn connections_beyond_the_limit_go_on_without_help() {
     });
 }
 
+/// Moving what is in the tables is tried in `lifecycle_restart.rs`.
 #[test]
-fn another_limit_needs_new_tables() {
-    agent_scenario(Setup::default(), |_, agent| {
+fn another_limit_counts_from_the_next_start_on() {
+    agent_scenario(Setup::default(), |lab, agent| {
         drop(agent.start_with(&["run", "-i", "wan0", "--session-limit", "100"])?);
-        let output = agent.cli(&["run", "-i", "wan0", "--session-limit", "200"])?;
-        assert_eq!(output.status.code(), Some(1));
-        assert!(
-            output.stderr.contains("capacity 100") && output.stderr.contains("`ftp-helper detach`"),
-            "{}",
-            output.stderr
-        );
-        agent.cli(&["detach"])?.success("detach")?;
-        drop(agent.start_with(&["run", "-i", "wan0", "--session-limit", "200"])?);
+        let limit = LIMIT.to_string();
+        drop(agent.start_with(&["run", "-i", "wan0", "--session-limit", &limit])?);
+        let mut sessions = Vec::new();
+        for _ in 0..LIMIT {
+            sessions.push(Duet::login(lab, Manner::default())?);
+        }
+        let mut beyond = Duet::login(lab, Manner::default())?;
+        assert!(!is_helped(lab, &mut beyond, 100)?);
+        let more = (LIMIT + 1).to_string();
+        drop(agent.start_with(&["run", "-i", "wan0", "--session-limit", &more])?);
+        let mut another = Duet::login(lab, Manner::default())?;
+        assert!(is_helped(lab, &mut another, 101)?);
         Ok(())
     });
 }

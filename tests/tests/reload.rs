@@ -57,9 +57,9 @@ fn settings_change_while_everything_runs() {
         let log = running.reload("the settings stay as they are")?;
         assert!(log.contains("line 3"), "{log}");
         assert!(log.contains("did you mean `control-port`?"), "{log}");
-        file(lab, "interface = ['wan0', 'missing0']\ncontrol-port = 21\n")?;
+        file(lab, "interface = ['wan0', '!wan*']\ncontrol-port = 21\n")?;
         let log = running.reload("the settings stay as they are")?;
-        assert!(log.contains("there is no interface missing0"), "{log}");
+        assert!(log.contains("leaves it out"), "{log}");
         fs::remove_file(Path::new(&path))?;
         running.reload("can not read the configuration")?;
         assert!(is_helped(lab, &server)?);
@@ -70,6 +70,13 @@ fn settings_change_while_everything_runs() {
         running.reload("detached from egress of interface lan0")?;
         running.reload("helping FTP on wan0")?;
         assert_eq!(interfaces(agent)?, ["wan0"]);
+        assert!(is_helped(lab, &server)?);
+
+        // One that is not there is waited for.
+        file(lab, "interface = ['wan0', 'later0']\ncontrol-port = 2121\n")?;
+        let log = running.reload("helping FTP on wan0; waiting for later0")?;
+        assert!(log.contains("settings read again"), "{log}");
+        running.reload("there is no interface later0 now")?;
         assert!(is_helped(lab, &server)?);
         Ok(())
     });
@@ -115,7 +122,7 @@ fn a_file_is_checked_without_a_start() {
         ] {
             file(lab, text)?;
             let output = agent.cli(&["config", "check", &path])?;
-            assert_eq!(output.status.code(), Some(1));
+            assert_eq!(output.status.code(), Some(2));
             assert!(output.stderr.contains(problem), "{}", output.stderr);
             assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
         }

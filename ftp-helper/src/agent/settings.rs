@@ -1,59 +1,31 @@
 //! What the agent was asked to do, and how that gets into the maps.
 
-use std::{collections::BTreeSet, net::IpAddr};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ftp_helper_common::{
     address::Address,
     interface::{ControlPort, DETECT_MARK, Interface, control_port, flags},
     session::Direction,
 };
 
+use super::{Outside, Present, Selection};
 use crate::{
     control_ports,
     datapath::{Maps, Orders},
-    device::Device,
     mark::Mark,
     metrics::Listen,
     network::Network,
     pins::Technique,
     ports::{PortRange, PortSet},
+    readers::Group,
 };
-
-/// An interface that is helped.
-#[derive(Clone, Debug)]
-pub struct Outside {
-    /// The device.
-    pub device: Device,
-    /// Ports of FTP servers.
-    pub control_ports: BTreeSet<u16>,
-    /// Address that is announced in place of the packet's own.
-    pub advertise: Option<IpAddr>,
-}
-
-impl Outside {
-    /// Keys of the map of control ports.
-    fn keys(&self) -> impl Iterator<Item = ControlPort> {
-        self.control_ports.iter().map(|port| ControlPort {
-            ifindex: self.device.index,
-            port: *port,
-            reserved: 0,
-        })
-    }
-}
 
 /// What the agent was asked to do.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches that are set one by one"
-)]
 pub struct Settings {
-    /// The outside interfaces.
-    pub outsides: Vec<Outside>,
-    /// Interfaces with inside hosts behind them, whose own data connections are
-    /// admitted.
-    pub insides: Vec<Device>,
+    /// Which interfaces are helped.
+    pub selection: Selection,
+    /// Those of them that are there.
+    pub present: Present,
     /// Outside ports for data connections whose announced one is taken.
     pub ports: PortRange,
     /// Seconds that an announced connection may take to come.
@@ -66,8 +38,6 @@ pub struct Settings {
     pub client_limit: u32,
     /// Third parties that may take part in transfers.
     pub fxp: Vec<Network>,
-    /// Sessions are also looked for on other ports.
-    pub detect: bool,
     /// Clients may leave encryption again with `CCC`.
     pub ccc: bool,
     /// No announcement is helped before the server's 230.
@@ -84,46 +54,37 @@ pub struct Settings {
     pub orders: Orders,
     /// Where metrics are served.
     pub metrics: Listen,
+    /// Who beside root may read the pinned maps.
+    pub group: Option<Group>,
 }
 
 impl Settings {
-    /// Names of the interfaces, for the log.
-    pub fn names(&self) -> String {
-        let names: Vec<&str> = self
-            .outsides
-            .iter()
-            .map(|outside| outside.device.name.as_str())
-            .collect();
-        names.join(", ")
-    }
-
     /// Writes everything that is wanted. What programs of an earlier start still
     /// work with is left in place: [`withdraw`](Self::withdraw) comes later.
     pub fn apply(&self, maps: &mut Maps) -> Result<()> {
         maps.reserved_ports.store(&PortSet::reserved()?)?;
         maps.denied_ports.store(&self.denied_ports)?;
         maps.fxp_networks.store(&self.fxp)?;
-        for outside in &self.outsides {
+        for outside in &self.present.outsides {
             let ifindex = outside.device.index;
-            let interface = self.interface(outside)?;
-            maps.interfaces.insert(&ifindex, &interface)?;
-            for key in outside.keys() {
+            maps.interfaces.insert(&ifindex, &self.interface(outside))?;
+            for key in keys(outside) {
                 maps.control_ports.insert(&key, &control_port::OPEN)?;
             }
         }
-        for inside in &self.insides {
+        for inside in &self.present.insides {
             maps.interfaces
                 .insert(&inside.index, &self.inside_interface())?;
         }
         // Last: a packet takes the long way only once the rest is there.
-        let detect = self.detect || maps.control_bitmap.contains(DETECT_MARK)?;
+        let detect = self.selection.detect || maps.control_bitmap.contains(DETECT_MARK)?;
         control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, detect)
     }
 
     /// Removes what is no longer wanted; for when all programs are in place.
     pub fn withdraw(&self, maps: &mut Maps) -> Result<()> {
         for (key, _) in maps.control_ports.entries()? {
-            let mut outsides = self.outsides.iter();
+            let mut outsides = self.present.outsides.iter();
             let outside = outsides.find(|outside| outside.device.index == key.ifindex);
             match outside {
                 None => {
@@ -136,49 +97,33 @@ impl Settings {
             }
         }
         for (ifindex, _) in maps.interfaces.entries()? {
-            if !self.selects(ifindex, Direction::Ingress) {
+            if !self.present.selects(ifindex, Direction::Ingress) {
                 maps.interfaces.remove(&ifindex)?;
             }
         }
         control_ports::release(maps)?;
-        control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, self.detect)
+        control_ports::summarise(
+            &maps.control_ports,
+            &mut maps.control_bitmap,
+            self.selection.detect,
+        )
     }
 
-    /// The devices and directions that a program works on. What inside hosts open
-    /// is seen on its way in.
-    pub fn attachments(&self) -> impl Iterator<Item = (&Device, Direction)> {
-        let outsides = self.outsides.iter().map(|outside| &outside.device);
-        let both = [Direction::Ingress, Direction::Egress];
-        let outsides = outsides.flat_map(move |device| both.map(|direction| (device, direction)));
-        let insides = self.insides.iter();
-        outsides.chain(insides.map(|device| (device, Direction::Ingress)))
-    }
-
-    /// True when a program works on this direction of the interface.
-    pub fn selects(&self, ifindex: u32, direction: Direction) -> bool {
-        self.attachments()
-            .any(|(device, selected)| device.index == ifindex && selected == direction)
-    }
-
-    fn interface(&self, outside: &Outside) -> Result<Interface> {
-        let link_header = outside
-            .device
-            .link_header()
-            .context("can not help this interface")?;
-        Ok(Interface {
+    fn interface(&self, outside: &Outside) -> Interface {
+        Interface {
             advertise: outside
                 .advertise
                 .map_or(Address::UNSPECIFIED, Address::from),
             first_port: self.ports.first(),
             last_port: self.ports.last(),
-            link_header,
+            link_header: outside.link_header,
             flags: self.flags(),
             expectation_timeout: self.expectation_timeout,
             client_limit: self.client_limit,
             ct_mark: self.ct_mark.value,
             skb_mark: self.skb_mark.value,
             skb_mark_mask: self.skb_mark.mask,
-        })
+        }
     }
 
     /// No control connection is read there, so most settings have no meaning.
@@ -196,10 +141,10 @@ impl Settings {
         [
             (self.require_login, flags::REQUIRE_LOGIN),
             (self.strict, flags::STRICT),
-            (self.detect, flags::DETECT),
+            (self.selection.detect, flags::DETECT),
             (!self.fxp.is_empty(), flags::FXP),
             (self.ccc, flags::CCC),
-            (!self.insides.is_empty(), flags::OUTGOING),
+            (!self.selection.insides.is_empty(), flags::OUTGOING),
         ]
         .into_iter()
         .filter(|(wanted, _)| *wanted)
@@ -207,8 +152,19 @@ impl Settings {
     }
 }
 
+/// Keys of the map of control ports.
+fn keys(outside: &Outside) -> impl Iterator<Item = ControlPort> {
+    outside.control_ports.iter().map(|port| ControlPort {
+        ifindex: outside.device.index,
+        port: *port,
+        reserved: 0,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ftp_helper_common::{
         address::Endpoint,
         session::{Session, SessionKey},
@@ -216,23 +172,29 @@ mod tests {
     use zerocopy::FromZeros as _;
 
     use super::*;
-    use crate::datapath::{SESSION_LIMIT, tests::with_maps};
+    use crate::{
+        datapath::{SESSION_LIMIT, tests::with_maps},
+        device::Device,
+    };
 
     fn settings() -> Settings {
         Settings {
-            outsides: vec![Outside {
-                device: Device::find("lo").unwrap(),
-                control_ports: BTreeSet::from([21]),
-                advertise: Some("203.0.113.1".parse().unwrap()),
-            }],
-            insides: Vec::new(),
+            selection: Selection::default(),
+            present: Present {
+                outsides: vec![Outside {
+                    device: Device::find("lo").unwrap(),
+                    link_header: 14,
+                    control_ports: BTreeSet::from([21]),
+                    advertise: Some("203.0.113.1".parse().unwrap()),
+                }],
+                ..Present::default()
+            },
             ports: PortRange::DYNAMIC,
             expectation_timeout: 60,
             denied_ports: "3389".parse().unwrap(),
             session_limit: SESSION_LIMIT,
             client_limit: 5,
             fxp: Vec::new(),
-            detect: false,
             ccc: false,
             require_login: false,
             strict: true,
@@ -241,6 +203,7 @@ mod tests {
             technique: None,
             orders: Orders::default(),
             metrics: Listen::OFF,
+            group: None,
         }
     }
 
@@ -248,15 +211,14 @@ mod tests {
     fn what_is_wanted_comes_first_and_what_is_not_goes_afterwards() {
         with_maps(|maps| {
             let mut earlier = settings();
-            earlier.outsides[0].device.index = 4711;
-            earlier.outsides[0].advertise = None;
-            earlier.outsides[0].control_ports = BTreeSet::from([21, 2121]);
-            earlier.detect = true;
-            // The index of a device that is gone, with the type of one that is not.
+            earlier.present.outsides[0].device.index = 4711;
+            earlier.present.outsides[0].advertise = None;
+            earlier.present.outsides[0].control_ports = BTreeSet::from([21, 2121]);
+            earlier.selection.detect = true;
             earlier.apply(maps).unwrap();
 
             let wanted = settings();
-            let lo = wanted.outsides[0].device.index;
+            let lo = wanted.present.outsides[0].device.index;
             wanted.apply(maps).unwrap();
             assert_eq!(maps.interfaces.entries().unwrap().len(), 2);
             for port in [DETECT_MARK, 21, 2121] {
@@ -274,7 +236,7 @@ mod tests {
             value.ifindex = lo;
             maps.sessions.insert(&session, &value).unwrap();
             let mut also = earlier.clone();
-            also.outsides[0].device = wanted.outsides[0].device.clone();
+            also.present.outsides[0].device = wanted.present.outsides[0].device.clone();
             also.apply(maps).unwrap();
             wanted.withdraw(maps).unwrap();
             let draining = ControlPort {

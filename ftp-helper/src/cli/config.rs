@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write as _, io::stdout, path::PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
-use super::{Cli, run};
+use super::{Cli, misconfigured, run};
 
 /// What to do with configuration files.
 #[derive(Debug, Subcommand)]
@@ -29,12 +29,14 @@ pub(super) fn run(command: &Command) -> Result<()> {
     let super::Command::Run(arguments) = Cli::read(words)?.command else {
         bail!("`run` was understood as something else");
     };
-    let settings = run::settings(&arguments).with_context(|| path.display().to_string())?;
+    let settings = run::settings(&arguments)
+        .with_context(|| path.display().to_string())
+        .map_err(|error| misconfigured(&error))?;
     writeln!(
         stdout(),
         "{} is fine: FTP would be helped on {}",
         path.display(),
-        settings.names()
+        settings.present
     )
     .context("can not write to standard output")
 }

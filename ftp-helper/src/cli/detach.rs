@@ -39,9 +39,14 @@ pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
     for pin in &found.attachments {
         agent::detach_and_tell(pin)?;
     }
-    for map in &found.maps {
-        fs::remove_file(&map.path)
-            .with_context(|| format!("can not remove the pinned map {}", map.path.display()))?;
+    for path in found
+        .maps
+        .iter()
+        .map(|map| &map.path)
+        .chain(&found.leftovers)
+    {
+        fs::remove_file(path)
+            .with_context(|| format!("can not remove the pinned map {}", path.display()))?;
     }
     pins.remove()?;
     info!("nothing is loaded under {} any more", pins.path().display());

@@ -1,13 +1,26 @@
 //! The command line, one file per command.
 
+mod completions;
 mod config;
+#[cfg(test)]
+mod default_file;
 mod detach;
 mod doctor;
 mod expect;
+mod explain;
+#[cfg(test)]
+mod help;
+mod interrupt;
+mod man;
+mod nat;
 mod port;
+mod reload;
 mod run;
 mod session;
 mod stats;
+mod status;
+mod top;
+mod watch;
 
 use std::{
     ffi::OsString,
@@ -20,7 +33,10 @@ use clap::{
 };
 
 use crate::{
-    config as file, logging,
+    admin::{RunDirectory, place},
+    config as file,
+    failure::Failure,
+    logging,
     output::Format,
     pins::{self, PinDirectory},
 };
@@ -31,22 +47,35 @@ use crate::{
 /// They rewrite the endpoints that FTP announces, and admit the data connections
 /// that follow. The programs stay when the agent ends.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Directory on a BPF file system that holds maps and attachments
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "PATH",
         env = "FTP_HELPER_PIN_DIR",
         default_value = pins::DEFAULT
     )]
     pin_dir: PathBuf,
 
+    /// Directory of the agent's socket
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "PATH",
+        env = "FTP_HELPER_RUN_DIR",
+        default_value = place::DEFAULT
+    )]
+    run_dir: PathBuf,
+
     /// What is logged: error, warn, info, debug or trace
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "LEVEL",
         env = "FTP_HELPER_LOG",
         default_value = "info"
@@ -64,37 +93,71 @@ enum Command {
     /// Configuration files
     #[command(subcommand)]
     Config(config::Command),
-    /// Awaited data connections
-    #[command(subcommand)]
-    Expect(Noun),
+    /// Show everything at a glance; exit code 4 when nothing is loaded
+    ///
+    /// The agent, the interfaces with what they announce, the programs with their
+    /// place among others, how full the tables are, and whether the kernel's own
+    /// helper works on the same connections.
+    Status(Output),
     /// Control connections
     #[command(subcommand)]
-    Session(Noun),
+    Session(session::Command),
+    /// Awaited data connections
+    #[command(subcommand)]
+    Expect(Box<expect::Command>),
+    /// Which address stands for which
+    #[command(subcommand)]
+    Nat(nat::Command),
     /// Control ports, changed while everything runs
     #[command(subcommand)]
     Port(port::Command),
-    /// How often what happened
-    Stats(Output),
+    /// Show how often what happened
+    Stats(stats::Arguments),
+    /// Print what happens, a line per event, as it happens
+    ///
+    /// NEW, USED, EXPIRED, EVICTED: an awaited data connection. REWRITE, ACCEPTED,
+    /// REJECTED(reason): an announcement. OPEN, CLOSE, TLS, CLEAR: a control
+    /// connection. DROPPED, FAILED: a fault. LOST: events that nobody was told
+    /// of. Ends with 4 when no agent runs, or no more; with 0 by Ctrl-C.
+    Watch(watch::Arguments),
+    /// Tell what happened on a control connection, and why its data did not come
+    ///
+    /// Works without an agent. Of commands only the verb is shown, and of
+    /// announcements the endpoint. Ends with 3 when there is no such connection,
+    /// with what may be the cause; several that go by the name are listed.
+    Explain(explain::Arguments),
+    /// Show sessions, data connections, reasons and tables on the whole screen
+    ///
+    /// Works without an agent. Letters sort the sessions, q or Esc ends it.
+    Top(top::Arguments),
+    /// Have the agent read its settings again, and tell what became of it
+    Reload,
     /// Look for what keeps FTP from being helped; exit code 1 when something does
     Doctor(doctor::Arguments),
     /// Detach the programs and remove everything that is pinned
     Detach(detach::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
-/// What to do with a kind of thing.
-#[derive(Debug, Subcommand)]
-enum Noun {
-    /// Show all of them
-    List(Output),
-}
-
-/// Options of commands that show a list.
+/// Options of commands that show something.
 #[derive(Debug, Args)]
 struct Output {
-    /// Form of the list
+    /// Form of what is shown
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     output: Format,
 }
+
+/// What `ftp-helper --help` says in the end.
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  it was tried and failed
+  2  the command line makes no sense
+  3  nothing goes by the name or the endpoints that were given
+  4  nothing is loaded, or no agent runs where the command needs one";
 
 impl Cli {
     /// Reads a command line, and the configuration file that it names. Ends the
@@ -109,7 +172,9 @@ impl Cli {
             return Ok(Self::from_arg_matches(&matches)?);
         };
         let command = run::command();
-        for setting in file::read(path, &command, run::NOT_IN_FILES)? {
+        let settings =
+            file::read(path, &command, run::NOT_IN_FILES).map_err(|error| misconfigured(&error))?;
+        for setting in settings {
             let mut flags = command.get_arguments();
             let flag = flags.find(|flag| flag.get_long() == Some(&setting.key));
             let is_given = flag.is_some_and(|flag| {
@@ -128,17 +193,34 @@ impl Cli {
         let path = path::absolute(&self.pin_dir)
             .with_context(|| format!("{} is no path", self.pin_dir.display()))?;
         let pins = PinDirectory::new(path);
+        let path = path::absolute(&self.run_dir)
+            .with_context(|| format!("{} is no path", self.run_dir.display()))?;
+        let run_directory = RunDirectory::new(path);
         match self.command {
-            Command::Run(arguments) => run::run(&arguments, &pins),
+            Command::Run(arguments) => run::run(&arguments, &pins, &run_directory),
             Command::Config(command) => config::run(&command),
-            Command::Expect(Noun::List(output)) => expect::list(&pins, output.output),
-            Command::Session(Noun::List(output)) => session::list(&pins, output.output),
+            Command::Status(output) => status::run(&output, &pins),
+            Command::Session(command) => session::run(&command, &pins),
+            Command::Expect(command) => expect::run(&command, &pins),
+            Command::Nat(command) => nat::run(&command, &pins),
             Command::Port(command) => port::run(&command, &pins),
-            Command::Stats(output) => stats::list(&pins, output.output),
+            Command::Stats(arguments) => stats::run(&arguments, &pins),
+            Command::Explain(arguments) => explain::run(&arguments, &pins),
+            Command::Top(arguments) => top::run(&arguments, &pins),
+            Command::Watch(arguments) => watch::run(&arguments, &pins, &run_directory),
+            Command::Reload => reload::run(&pins, &run_directory),
             Command::Doctor(arguments) => doctor::run(&arguments, &pins),
             Command::Detach(arguments) => detach::run(&arguments, &pins),
+            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments),
         }
     }
+}
+
+/// An error of the settings, as one of the command line: what starts the agent can
+/// tell by the exit code that the next try would end like this one.
+fn misconfigured(error: &anyhow::Error) -> anyhow::Error {
+    Failure::usage(one_line(error)).into()
 }
 
 /// An error with its causes, on one line.

@@ -4,7 +4,7 @@
 //! at once and nothing is loaded again. The next start of the agent goes back to
 //! the ports that it is told.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand, value_parser};
 use ftp_helper_common::interface::{ControlPort, DETECT_MARK, control_port, flags};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::{
     control_ports::summarise,
     datapath::maps::{CONTROL_BITMAP, CONTROL_PORTS, INTERFACES, Interfaces, PortBits, Ports},
     device::Device,
+    failure::Failure,
     output::{self, Format, Row},
     pins::PinDirectory,
 };
@@ -21,7 +22,7 @@ use crate::{
 /// What to do with control ports.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show all of them
+    /// List the control ports of all interfaces
     List(Output),
     /// Help connections to these ports of FTP servers from now on
     Add(Change),
@@ -49,6 +50,7 @@ struct Entry {
 }
 
 impl Row for Entry {
+    const KIND: &'static str = "control_ports";
     const HEADER: &'static [&'static str] = &["INTERFACE", "PORT", "STATE"];
 
     fn cells(&self) -> Vec<String> {
@@ -69,10 +71,11 @@ pub(super) fn run(command: &Command, pins: &PinDirectory) -> Result<()> {
         Command::Del(change) => edit(change, pins, |ports, key| {
             if ports.get(key)? != Some(control_port::OPEN) {
                 let interface = Device::name_of(key.ifindex);
-                bail!(
+                return Err(Failure::not_found(format!(
                     "{} is no control port of {interface}: see `ftp-helper port list`",
                     key.port
-                );
+                ))
+                .into());
             }
             ports.insert(key, &control_port::DRAINING)
         }),
@@ -110,13 +113,16 @@ fn edit(
         for name in &change.interfaces {
             let index = Device::find(name)?.index;
             if !selected.contains(&index) {
-                bail!("{name} is not helped: add `-i {name}` to `ftp-helper run`");
+                return Err(Failure::not_found(format!(
+                    "{name} is not helped: add `-i {name}` to `ftp-helper run`"
+                ))
+                .into());
             }
             wanted.push(index);
         }
         selected = wanted;
     }
-    let mut ports = Ports::open(pins, CONTROL_PORTS)?;
+    let mut ports = Ports::open_to_change(pins, CONTROL_PORTS)?;
     for ifindex in selected {
         for port in &change.ports {
             let key = ControlPort {
@@ -127,7 +133,7 @@ fn edit(
             one(&mut ports, &key)?;
         }
     }
-    let mut bitmap = PortBits::open(pins, CONTROL_BITMAP)?;
+    let mut bitmap = PortBits::open_to_change(pins, CONTROL_BITMAP)?;
     let detect = bitmap.contains(DETECT_MARK)?;
     summarise(&ports, &mut bitmap, detect)
 }

@@ -1,15 +1,15 @@
 //! `ftp-helper run`
 
-use std::{collections::BTreeSet, env, net::IpAddr, num::NonZeroU16, path::PathBuf, str::FromStr};
+use std::{env, net::IpAddr, num::NonZeroU16, path::PathBuf, str::FromStr};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgAction, Args, Command, value_parser};
 
-use super::Cli;
+use super::{Cli, misconfigured};
 use crate::{
-    agent::{self, Outside, Settings},
+    admin::RunDirectory,
+    agent::{self, Pattern, Selection, Settings},
     datapath::{DirectedOrder, Orders, Refused, SESSION_LIMIT},
-    device::Device,
     doctor::{OnConflict, start},
     mark::Mark,
     metrics::Listen,
@@ -17,6 +17,7 @@ use crate::{
     pins::{PinDirectory, Technique},
     ports::{PortRange, PortSet},
     preflight,
+    readers::Group,
 };
 
 #[derive(Debug, Args)]
@@ -30,16 +31,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Outside interface; may be given several times
+    /// Outside interface, by its name or a glob like eth*; with ! in front, one to
+    /// leave out (!eth3). It may come, go and come back while everything runs. May
+    /// be given several times
     #[arg(short, long = "interface", value_name = "IFACE")]
-    interfaces: Vec<String>,
+    interfaces: Vec<Pattern>,
 
     /// Inside interface, where a firewall lets inside hosts open control
     /// connections only: data connections that they open are admitted there, and
-    /// leave from the address of the control connection; may be given several
-    /// times
+    /// leave from the address of the control connection; a name or glob as above,
+    /// may be given several times
     #[arg(long = "inside", value_name = "IFACE")]
-    insides: Vec<String>,
+    insides: Vec<Pattern>,
 
     /// Port of FTP servers, on every interface or on this one; may be given
     /// several times
@@ -72,8 +75,9 @@ pub(super) struct Arguments {
     )]
     deny_ports: PortSet,
 
-    /// Most control connections at once; those beyond go on without help. Takes
-    /// effect when the tables are made, not while they are pinned
+    /// Most control connections at once; those beyond go on without help. Another
+    /// number takes effect at the next start, which moves everything that is known
+    /// to tables of the new size
     #[arg(
         long,
         value_name = "NUMBER",
@@ -157,6 +161,11 @@ pub(super) struct Arguments {
         default_missing_value = "21021"
     )]
     metrics: Listen,
+
+    /// Group whose members may read what is loaded, with `session list` and the
+    /// like, without being root
+    #[arg(long, value_name = "NAME")]
+    group: Option<Group>,
 }
 
 /// Flags that are about one command line and make no sense in a file.
@@ -170,7 +179,7 @@ pub(super) fn command() -> Command {
 /// `[IFACE=]PORT`, without an interface for all of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct PlacedPort {
-    interface: Option<String>,
+    interface: Option<Pattern>,
     port: u16,
 }
 
@@ -179,7 +188,7 @@ impl FromStr for PlacedPort {
 
     fn from_str(text: &str) -> Result<Self> {
         let (interface, port) = match text.split_once('=') {
-            Some((interface, port)) => (Some(interface.to_owned()), port),
+            Some((interface, port)) => (Some(interface.parse()?), port),
             None => (None, text),
         };
         let port: NonZeroU16 = port
@@ -195,7 +204,7 @@ impl FromStr for PlacedPort {
 /// `IFACE=ADDRESS`
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Advertise {
-    interface: String,
+    interface: Pattern,
     address: IpAddr,
 }
 
@@ -213,18 +222,22 @@ impl FromStr for Advertise {
             bail!("{address} is no address that anybody can connect to");
         }
         Ok(Self {
-            interface: interface.to_owned(),
+            interface: interface.parse()?,
             address,
         })
     }
 }
 
-pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
-    let settings = settings(arguments)?;
+pub(super) fn run(
+    arguments: &Arguments,
+    pins: &PinDirectory,
+    run_directory: &RunDirectory,
+) -> Result<()> {
+    let settings = settings(arguments).map_err(|error| misconfigured(&error))?;
     // Before the look around, which is of no use where nothing can start.
     preflight::check(pins)?;
     start::look_around(&settings, pins, arguments.on_conflict)?;
-    agent::run(settings, &read_again, pins).inspect_err(|error| {
+    agent::run(settings, &read_again, pins, run_directory).inspect_err(|error| {
         if let Some(refused) = error.downcast_ref::<Refused>() {
             tracing::debug!("the verifier's log:\n{}", refused.log);
         }
@@ -241,63 +254,37 @@ fn read_again() -> Result<Settings> {
 }
 
 pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
-    if arguments.interfaces.is_empty() {
-        bail!(
-            "no outside interface is given: add `-i IFACE`, or `interface` to the configuration \
-             file"
-        );
-    }
-    let mut outsides: Vec<Outside> = Vec::new();
-    for name in &arguments.interfaces {
-        let device = Device::find(name)?;
-        if outsides.iter().all(|outside| outside.device != device) {
-            outsides.push(Outside {
-                device,
-                control_ports: BTreeSet::new(),
-                advertise: None,
-            });
-        }
-    }
-    for advertise in &arguments.advertise {
-        let outside = named(&mut outsides, "--advertise", &advertise.interface)?;
-        outside.advertise = Some(advertise.address);
-    }
-    for PlacedPort { interface, port } in &arguments.control_ports {
-        if let Some(name) = interface {
-            let outside = named(&mut outsides, "--control-port", name)?;
-            outside.control_ports.insert(*port);
-        } else {
-            for outside in &mut outsides {
-                outside.control_ports.insert(*port);
-            }
-        }
-    }
-    for outside in &outsides {
-        let name = &outside.device.name;
-        if outside.control_ports.is_empty() && !arguments.detect {
-            bail!("{name} has no control port: add `--control-port {name}=21`");
-        }
-    }
-    let mut insides: Vec<Device> = Vec::new();
-    for name in &arguments.insides {
-        let device = Device::find(name)?;
-        if outsides.iter().any(|outside| outside.device == device) {
-            bail!("{name} is given as outside and as inside interface: it is one of them");
-        }
-        if !insides.contains(&device) {
-            insides.push(device);
+    let selection = Selection {
+        outsides: arguments.interfaces.clone(),
+        insides: arguments.insides.clone(),
+        control_ports: arguments
+            .control_ports
+            .iter()
+            .map(|PlacedPort { interface, port }| (interface.clone(), *port))
+            .collect(),
+        advertise: arguments
+            .advertise
+            .iter()
+            .map(|Advertise { interface, address }| (interface.clone(), *address))
+            .collect(),
+        detect: arguments.detect,
+    };
+    selection.check()?;
+    let present = selection.look()?;
+    for absent in &present.absent {
+        if let Some(fault) = &absent.fault {
+            bail!("can not help {}: {fault}", absent.name);
         }
     }
     Ok(Settings {
-        outsides,
-        insides,
+        selection,
+        present,
         ports: arguments.port_range,
         expectation_timeout: arguments.expectation_timeout,
         denied_ports: arguments.deny_ports.clone(),
         session_limit: arguments.session_limit,
         client_limit: arguments.client_limit,
         fxp: arguments.fxp.clone(),
-        detect: arguments.detect,
         ccc: arguments.ccc,
         require_login: arguments.require_login,
         strict: arguments.strict,
@@ -306,15 +293,8 @@ pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
         technique: arguments.attach,
         orders: Orders::default().with(&arguments.orders),
         metrics: arguments.metrics,
+        group: arguments.group.clone(),
     })
-}
-
-/// The outside interface that an option names.
-fn named<'a>(outsides: &'a mut [Outside], option: &str, name: &str) -> Result<&'a mut Outside> {
-    let mut outsides = outsides.iter_mut();
-    outsides
-        .find(|outside| outside.device.name == name)
-        .with_context(|| format!("{option} names {name}, which is not helped: add `-i {name}`"))
 }
 
 #[cfg(test)]
@@ -339,15 +319,15 @@ mod tests {
     #[test]
     fn defaults() {
         let settings = parse(&["-i", "lo"]).unwrap();
-        assert_eq!(settings.names(), "lo");
-        assert!(settings.outsides[0].control_ports.iter().eq(&[21]));
+        assert_eq!(settings.present.to_string(), "lo");
+        assert!(settings.present.outsides[0].control_ports.iter().eq(&[21]));
         assert_eq!(settings.ports, PortRange::DYNAMIC);
         assert_eq!(settings.expectation_timeout, 60);
         assert_eq!(settings.denied_ports, PortSet::default());
         assert_eq!(settings.client_limit, 1024);
-        assert!(!settings.require_login && !settings.strict && !settings.detect);
+        assert!(!settings.require_login && !settings.strict && !settings.selection.detect);
         assert_eq!(settings.technique, None);
-        assert!(settings.outsides[0].advertise.is_none());
+        assert!(settings.present.outsides[0].advertise.is_none());
     }
 
     #[test]
@@ -384,19 +364,19 @@ mod tests {
             "0x10/0xf0",
         ])
         .unwrap();
-        assert_eq!(settings.names(), "lo");
-        let ports = &settings.outsides[0].control_ports;
+        assert_eq!(settings.present.to_string(), "lo");
+        let ports = &settings.present.outsides[0].control_ports;
         assert!(ports.iter().eq(&[21, 2121]));
         assert_eq!(settings.ports.to_string(), "2000-3000");
         assert_eq!(settings.expectation_timeout, 5);
         assert_eq!(settings.technique, Some(Technique::Clsact));
         assert!(settings.denied_ports.contains(3389) && settings.denied_ports.contains(6063));
         assert_eq!(settings.client_limit, 0);
-        assert!(settings.require_login && settings.strict && settings.detect);
+        assert!(settings.require_login && settings.strict && settings.selection.detect);
         assert_eq!(settings.ct_mark.value, 21);
         assert_eq!(settings.skb_mark.mask, 0xf0);
         let address = "203.0.113.1".parse().unwrap();
-        assert_eq!(settings.outsides[0].advertise, Some(address));
+        assert_eq!(settings.present.outsides[0].advertise, Some(address));
     }
 
     /// Reads a whole command line with a file.
@@ -418,17 +398,17 @@ mod tests {
         let file = "interface = 'lo'\ncontrol-port = [21, 'lo=2121']\nstrict = true\ndetect = true\n\
                     expectation-timeout = 7\nadvertise = ['lo=203.0.113.1']\n";
         let settings = with_file(file, &[]).unwrap();
-        assert_eq!(settings.names(), "lo");
-        let outside = &settings.outsides[0];
+        assert_eq!(settings.present.to_string(), "lo");
+        let outside = &settings.present.outsides[0];
         assert!(outside.control_ports.iter().eq(&[21, 2121]));
         assert_eq!(outside.advertise, Some("203.0.113.1".parse().unwrap()));
-        assert!(settings.strict && settings.detect && !settings.ccc);
+        assert!(settings.strict && settings.selection.detect && !settings.ccc);
         assert_eq!(settings.expectation_timeout, 7);
 
         let flags = ["--strict=false", "--control-port", "990", "--ccc"];
         let settings = with_file(file, &flags).unwrap();
-        assert!(settings.outsides[0].control_ports.iter().eq(&[990]));
-        assert!(!settings.strict && settings.detect && settings.ccc);
+        assert!(settings.present.outsides[0].control_ports.iter().eq(&[990]));
+        assert!(!settings.strict && settings.selection.detect && settings.ccc);
         assert_eq!(settings.expectation_timeout, 7);
     }
 
@@ -501,10 +481,22 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_that_is_not_there_is_waited_for() {
+        let settings = parse(&["-i", "lo", "-i", "missing0", "--inside", "missing1"]).unwrap();
+        assert_eq!(
+            settings.present.to_string(),
+            "lo; waiting for missing0, missing1"
+        );
+        let settings = parse(&["-i", "missing*", "--control-port", "missing7=21"]).unwrap();
+        assert_eq!(settings.present.to_string(), "no interface yet");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for words in [
             &["--control-port", "21"][..],
-            &["-i", "missing0"],
+            &["-i", "too long for a name"],
+            &["-i", "!lo"],
             &["-i", "lo", "--control-port", "0"],
             &["-i", "lo", "--session-limit", "0"],
             &["-i", "lo", "--control-port", "wan0=21"],
@@ -513,7 +505,6 @@ mod tests {
             &["-i", "lo", "--expectation-timeout", "0"],
             &["-i", "lo", "--advertise", "lo"],
             &["-i", "lo", "--inside", "lo"],
-            &["-i", "lo", "--inside", "missing0"],
             &["-i", "lo", "--ct-mark", "0x11/0xf0"],
             &["-i", "lo", "--advertise", "lo=0.0.0.0"],
             &["-i", "lo", "--advertise", "wan0=203.0.113.1"],

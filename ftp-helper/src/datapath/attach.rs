@@ -7,7 +7,9 @@
 //! (`TCX_PASS`) hides the packet from us; one that wants both has to return
 //! `TCX_NEXT`.
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Context as _, Result};
 use ftp_helper_common::session::Direction;
 
 use super::{Datapath, NewPins, clsact, error::os_error, order::Order, tcx};
@@ -58,11 +60,9 @@ impl Datapath {
             if pin.device.index != device.index || pin.direction != direction {
                 continue;
             }
-            let replaced = match pin.technique {
-                Technique::Tcx => tcx::replace(program, &pin, &wanted.order)?,
-                Technique::Clsact => clsact::replace(program, &pin, &wanted.order)?,
-            };
+            let replaced = self.replace_in_order(&pin, &wanted.order)?;
             if let Some(in_order) = replaced {
+                rename(&pin, &pins.attachment(device, direction, pin.technique))?;
                 return Ok(Attached {
                     technique: pin.technique,
                     replaced: true,
@@ -101,6 +101,37 @@ impl Datapath {
             in_order,
         })
     }
+}
+
+impl Datapath {
+    /// Lets our program take the place of the one of an attachment, if that is
+    /// still there.
+    pub fn replace(&self, pin: &AttachmentPin) -> Result<()> {
+        self.replace_in_order(pin, &Order::default())?;
+        Ok(())
+    }
+
+    fn replace_in_order(&self, pin: &AttachmentPin, order: &Order) -> Result<Option<bool>> {
+        let program = self.program(pin.direction);
+        match pin.technique {
+            Technique::Tcx => tcx::replace(program, pin, order),
+            Technique::Clsact => clsact::replace(program, pin, order),
+        }
+    }
+}
+
+/// Lets a pin go by the name that its device has now.
+fn rename(from: &AttachmentPin, to: &AttachmentPin) -> Result<()> {
+    if from.path == to.path {
+        return Ok(());
+    }
+    fs::rename(&from.path, &to.path).with_context(|| {
+        format!(
+            "can not rename the pin {} to {}",
+            from.path.display(),
+            to.path.display()
+        )
+    })
 }
 
 /// Removes an attachment, alive or not, and its pin.

@@ -122,8 +122,11 @@ pub(super) fn replace(
 
 /// Replaces our filter and returns its priority; `None` when there is none.
 fn replace_filter(program: &mut SchedClassifier, pin: &AttachmentPin) -> Result<Option<u16>> {
+    let Some(device) = pin.device.now() else {
+        return Ok(None);
+    };
     for priority in [FIRST, LAST] {
-        let Some(filter) = filter(&pin.device.name, pin.direction, priority)? else {
+        let Some(filter) = filter(&device.name, pin.direction, priority)? else {
             return Ok(None);
         };
         match program.attach_to_link(filter) {
@@ -140,7 +143,9 @@ fn replace_filter(program: &mut SchedClassifier, pin: &AttachmentPin) -> Result<
 
 /// Removes our filter and the mark.
 pub(super) fn detach(pin: &AttachmentPin) -> Result<()> {
-    remove(&pin.device.name, pin.direction)?;
+    if let Some(device) = pin.device.now() {
+        remove(&device.name, pin.direction)?;
+    }
     unmark(pin)
 }
 

@@ -25,6 +25,7 @@ mod object;
 mod order;
 mod program;
 mod refused;
+mod resize;
 mod sys;
 mod tcx;
 mod test_run;
@@ -46,7 +47,7 @@ pub use self::{
     refused::Refused,
     test_run::{Context, Outcome},
 };
-use self::{loader::Loader, program::Program};
+use self::{loader::Loader, program::Program, resize::Resize};
 use crate::pins::PinDirectory;
 
 /// Offset of `nf_conn.tuplehash`, read-only for the programs.
@@ -67,6 +68,16 @@ pub struct Datapath {
     pub maps: Maps,
     /// The kernel's conntrack entries have marks.
     pub has_marks: bool,
+    resize: Option<Resize>,
+}
+
+/// How many sessions the tables have room for.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    /// So many.
+    For(u32),
+    /// As many as the pinned ones.
+    AsPinned,
 }
 
 impl Datapath {
@@ -76,23 +87,60 @@ impl Datapath {
     /// `log_level` is the most verbose level at which the programs log: 0 for
     /// nothing, 5 for everything.
     pub fn load(log_level: u8) -> Result<Self> {
-        Self::build(log_level, SESSION_LIMIT, None)
+        Self::build(log_level, Room::For(SESSION_LIMIT), None)
     }
 
     /// Loads the programs on the pinned maps; those that are missing are made and
-    /// pinned, and noted in `new`. There is room for `sessions` of them.
+    /// pinned, and noted in `new`. There is room for `sessions` of them: pinned maps
+    /// of another size are replaced by [`move_tables`](Self::move_tables).
     pub fn load_pinned(
         log_level: u8,
         sessions: u32,
         pins: &PinDirectory,
         new: &mut NewPins,
     ) -> Result<Self> {
-        Self::build(log_level, sessions, Some((pins, new)))
+        Self::build(log_level, Room::For(sessions), Some((pins, new)))
+    }
+
+    /// True when entries have to be moved before programs are attached.
+    pub fn has_to_move(&self) -> bool {
+        self.resize.is_some()
+    }
+
+    /// Fills the new tables in the place of pinned ones of another size. From then
+    /// on packets of control connections wait, until [`thaw`](Self::thaw) is called.
+    pub fn move_tables(&mut self) -> Result<()> {
+        match &self.resize {
+            Some(resize) => resize.copy(&mut self.maps),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the tables that were filled; for when the programs are attached.
+    pub fn keep_tables(&mut self) -> Result<()> {
+        match self.resize.take() {
+            Some(resize) => resize.keep(),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets packets pass again.
+    pub fn thaw(&mut self) -> Result<()> {
+        resize::set_frozen(&mut self.maps.interfaces, false)
+    }
+
+    /// Programs on the tables that are pinned, for when those that were to take
+    /// their place do not.
+    pub fn load_again(log_level: u8, pins: &PinDirectory) -> Result<Self> {
+        let mut new = NewPins::default();
+        let datapath = Self::build(log_level, Room::AsPinned, Some((pins, &mut new)))?;
+        new.keep();
+        Ok(datapath)
     }
 
     fn build(
         log_level: u8,
-        sessions: u32,
+        room: Room,
         pins: Option<(&PinDirectory, &mut NewPins)>,
     ) -> Result<Self> {
         let prepared = object::prepare()?;
@@ -102,23 +150,31 @@ impl Datapath {
             .override_global(TUPLEHASH, &prepared.tuplehash, true)
             .override_global(MARK, &prepared.mark, true)
             .override_global(aya_log::LEVEL, &log_level, false);
+        let mut definitions = aya_obj::Object::parse(bytes).context("can not parse the object")?;
         for name in maps::PER_SESSION {
+            let sessions = match (room, &pins) {
+                (Room::For(sessions), _) => sessions,
+                (Room::AsPinned, Some((pins, _))) => maps::pinned_capacity(pins, name)?,
+                (Room::AsPinned, None) => SESSION_LIMIT,
+            };
             loader.map_max_entries(name, sessions);
-        }
-        if let Some((pins, new)) = pins {
-            let mut definitions =
-                aya_obj::Object::parse(bytes).context("can not parse the object")?;
-            for name in maps::PER_SESSION {
-                if let Some(definition) = definitions.maps.get_mut(name) {
-                    definition.set_max_entries(sessions);
-                }
+            if let Some(definition) = definitions.maps.get_mut(name) {
+                definition.set_max_entries(sessions);
             }
-            for name in maps::check_pinned(&definitions, pins)? {
+        }
+        let mut resize = None;
+        if let Some((pins, new)) = pins {
+            resize::remove_leftovers(pins)?;
+            let pinned = maps::check_pinned(&definitions, pins)?;
+            for name in pinned.absent {
                 new.map(pins.map(name));
             }
             for name in maps::PINNED {
-                loader.map_pin_path(name, pins.map(name));
+                if !pinned.resized.contains(&name) {
+                    loader.map_pin_path(name, pins.map(name));
+                }
             }
+            resize = Resize::new(&pinned.resized, pins)?;
         }
         let mut object = loader.load(bytes).context("can not make the maps")?;
         let programs = Loader::new(bytes, &object, &prepared.kernel)?;
@@ -128,6 +184,7 @@ impl Datapath {
             maps: Maps::take(&mut object)?,
             object,
             has_marks: prepared.mark != 0,
+            resize,
         })
     }
 

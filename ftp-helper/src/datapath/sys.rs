@@ -3,7 +3,8 @@
 
 use std::{
     ffi::{CString, c_char},
-    io, mem,
+    io,
+    mem::{self, MaybeUninit},
     os::{
         fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -11,9 +12,10 @@ use std::{
     path::Path,
 };
 
+use aya::Pod;
 use aya_obj::generated::{
-    BPF_F_AFTER, BPF_F_BEFORE, BPF_F_ID, bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd,
-    bpf_insn, bpf_prog_info, bpf_prog_type,
+    BPF_F_AFTER, BPF_F_BEFORE, BPF_F_ID, BPF_F_RDONLY, bpf_attach_type, bpf_attr, bpf_btf_info,
+    bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
 };
 
 /// Bytes of a name in the kernel, with the NUL.
@@ -100,9 +102,20 @@ pub(super) fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
 
 /// Opens what is pinned.
 pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    open_pin_with(path, 0)
+}
+
+/// Opens a pinned map to read it, which takes the right to read the pin and
+/// nothing else.
+pub(super) fn open_pin_to_read(path: &Path) -> io::Result<OwnedFd> {
+    open_pin_with(path, BPF_F_RDONLY)
+}
+
+fn open_pin_with(path: &Path, flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attribute = zero();
     attribute.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    attribute.__bindgen_anon_4.file_flags = flags;
     // SAFETY: the path lives across the call, and the command returns a new
     // descriptor.
     unsafe { open(bpf_cmd::BPF_OBJ_GET, &mut attribute) }
@@ -249,21 +262,91 @@ pub(super) fn module_of(types: BorrowedFd<'_>) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(name).into_owned()))
 }
 
+/// Waits until everything that the kernel does under RCU at this moment is over
+/// (`MEMBARRIER_CMD_GLOBAL`).
+pub(super) fn synchronize() -> io::Result<()> {
+    const GLOBAL: libc::c_long = 1;
+    // SAFETY: the call takes no pointers.
+    match unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Where a walk through a hash map goes on. The kernel's is the number of a
+/// bucket; other maps would keep a key there.
+pub(super) type Token = [u32; 16];
+
+/// What a walk found, and where it goes on unless it is at its end.
+pub(super) type Batch<K, V> = (Vec<(K, V)>, Option<Token>);
+
+/// The next entries of a hash map whose keys and values are these, at most so
+/// many of them.
+pub(super) fn lookup_batch<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    from: Option<&Token>,
+    most: usize,
+) -> io::Result<Batch<K, V>> {
+    let mut keys: Vec<MaybeUninit<K>> = Vec::with_capacity(most);
+    let mut values: Vec<MaybeUninit<V>> = Vec::with_capacity(most);
+    let mut next: Token = [0; 16];
+    let mut attribute = zero();
+    attribute.batch.in_batch = from.map_or(0, |from| address(from));
+    attribute.batch.out_batch = next.as_mut_ptr() as u64;
+    attribute.batch.keys = keys.as_mut_ptr() as u64;
+    attribute.batch.values = values.as_mut_ptr() as u64;
+    attribute.batch.count = length(most);
+    attribute.batch.map_fd = number(map);
+    // SAFETY: the pointers are those of memory that lives across the call, with
+    // room for this many entries. The kernel writes keys and values of the sizes of
+    // the map, which are those of the types: the caller's table has seen to that.
+    let result = unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attribute) };
+    let at_end = match result {
+        Ok(_) => false,
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+        Err(error) => return Err(error),
+    };
+    // SAFETY: the kernel wrote a number there.
+    let count = (unsafe { attribute.batch.count } as usize).min(most);
+    // SAFETY: the kernel filled in this many of each, and every bit pattern is a
+    // value of the types.
+    let entries = unsafe {
+        keys.set_len(count);
+        values.set_len(count);
+        let keys = keys.into_iter().map(|key| key.assume_init());
+        keys.zip(values.into_iter().map(|value| value.assume_init()))
+            .collect()
+    };
+    Ok((entries, (!at_end).then_some(next)))
+}
+
 /// A packet to run a program on, and what it makes of it.
 pub(super) struct Run<'a> {
     pub(super) packet: &'a [u8],
     pub(super) changed: &'a mut [u8],
     pub(super) context: &'a [u8],
     pub(super) changed_context: &'a mut [u8],
+    /// How many times; each run gets the packet as the one before left it.
+    pub(super) repeat: u32,
 }
 
-/// Runs a program once. Returns its verdict and the length of the packet.
-pub(super) fn test_run(program: BorrowedFd<'_>, run: Run<'_>) -> io::Result<(u32, usize)> {
+/// What came of a [`Run`].
+pub(super) struct Ran {
+    pub(super) verdict: u32,
+    /// Length of the packet.
+    pub(super) length: usize,
+    /// Nanoseconds that a run took on average.
+    pub(super) nanoseconds: u32,
+}
+
+/// Runs a program on a packet.
+pub(super) fn test_run(program: BorrowedFd<'_>, run: Run<'_>) -> io::Result<Ran> {
     let Run {
         packet,
         changed,
         context,
         changed_context,
+        repeat,
     } = run;
     let mut attribute = zero();
     attribute.test.prog_fd = number(program);
@@ -275,13 +358,17 @@ pub(super) fn test_run(program: BorrowedFd<'_>, run: Run<'_>) -> io::Result<(u32
     attribute.test.ctx_size_in = length(context.len());
     attribute.test.ctx_out = changed_context.as_mut_ptr() as u64;
     attribute.test.ctx_size_out = length(changed_context.len());
-    attribute.test.repeat = 1;
+    attribute.test.repeat = repeat;
     // SAFETY: the pointers are those of slices that live across the call, with
     // their lengths.
     unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attribute) }?;
     // SAFETY: the kernel wrote numbers there.
     let test = unsafe { attribute.test };
-    Ok((test.retval, test.data_size_out as usize))
+    Ok(Ran {
+        verdict: test.retval,
+        length: test.data_size_out as usize,
+        nanoseconds: test.duration,
+    })
 }
 
 fn zero() -> bpf_attr {

@@ -41,16 +41,19 @@ pub struct Outcome {
     pub packet: Vec<u8>,
     /// The packet's mark.
     pub mark: u32,
+    /// Nanoseconds that a run took on average.
+    pub nanoseconds: u32,
 }
 
 impl Datapath {
-    /// Runs the program of this direction once on a packet with an Ethernet
-    /// header.
+    /// Runs the program of this direction on a packet with an Ethernet header, so
+    /// many times; each run gets the packet as the one before left it.
     pub fn test_run(
         &self,
         direction: Direction,
         packet: &[u8],
         context: &Context,
+        repeat: u32,
     ) -> Result<Outcome> {
         let mut input = [0; CONTEXT];
         for (at, value) in [
@@ -68,16 +71,18 @@ impl Datapath {
             changed: &mut changed,
             context: &input,
             changed_context: &mut output,
+            repeat,
         };
-        let (verdict, length) = sys::test_run(self.program(direction).as_fd(), run)
+        let ran = sys::test_run(self.program(direction).as_fd(), run)
             .context("the kernel refused to run the program on this packet")?;
-        changed.truncate(length);
+        changed.truncate(ran.length);
         let mut mark = [0; 4];
         mark.copy_from_slice(&output[MARK..MARK + 4]);
         Ok(Outcome {
-            verdict,
+            verdict: ran.verdict,
             packet: changed,
             mark: u32::from_ne_bytes(mark),
+            nanoseconds: ran.nanoseconds,
         })
     }
 }

@@ -16,7 +16,7 @@ use ftp_helper_common::{
     SCHEMA_VERSION,
     address::{Address, Endpoint},
     expectation::{Expectation, ExpectationKey},
-    interface::Interface,
+    interface::{Interface, flags::FROZEN},
     session::SessionKey,
 };
 use nix::{
@@ -226,7 +226,7 @@ fn a_second_start_takes_the_place_of_the_first_and_keeps_its_maps() {
     sandboxed_with_tcx(|pins| {
         assert_eq!(start(pins, None), [made(Technique::Tcx, false); 2]);
         let first = BOTH.map(programs);
-        let mut table = maps::Expectations::open(pins, maps::EXPECTATIONS).unwrap();
+        let mut table = maps::Expectations::open_to_change(pins, maps::EXPECTATIONS).unwrap();
         table
             .insert(&ExpectationKey::default(), &Expectation::default())
             .unwrap();
@@ -516,6 +516,78 @@ fn a_pinned_map_of_another_shape_is_refused() {
 }
 
 #[test]
+fn tables_of_another_size_take_the_place_of_pinned_ones() {
+    const INTERFACE: u32 = 7;
+    let load = |pins: &PinDirectory, sessions| {
+        let mut new = NewPins::default();
+        let datapath = Datapath::load_pinned(0, sessions, pins, &mut new).unwrap();
+        new.keep();
+        datapath
+    };
+    let pinned = |pins: &PinDirectory| maps::Expectations::open(pins, maps::EXPECTATIONS).unwrap();
+    let is_frozen = |datapath: &Datapath| {
+        let interface = datapath.maps.interfaces.get(&INTERFACE).unwrap();
+        interface.unwrap().flags & FROZEN != 0
+    };
+    sandboxed(|pins| {
+        pins.create().unwrap();
+        let mut old = load(pins, 100);
+        assert!(!old.has_to_move());
+        let maps = &mut old.maps;
+        let interface = Interface::default();
+        maps.interfaces.insert(&INTERFACE, &interface).unwrap();
+        let key = |port| ExpectationKey {
+            source: Address::from_v4([203, 0, 113, 2]),
+            destination: Endpoint::new(Address::from_v4([203, 0, 113, 1]), port),
+        };
+        let expectation = Expectation {
+            created: 4711,
+            ..Expectation::default()
+        };
+        for port in 0..100 {
+            maps.expectations.insert(&key(port), &expectation).unwrap();
+        }
+        // What an earlier attempt has left, ended in the middle.
+        let leftover = pins.next_map(maps::CLIENTS);
+        fs::hard_link(pins.map(maps::CLIENTS), leftover).unwrap();
+
+        let mut next = load(pins, 300);
+        assert!(next.has_to_move());
+        assert!(pins.read().unwrap().leftovers.is_empty());
+        next.move_tables().unwrap();
+        assert!(is_frozen(&old) && is_frozen(&next));
+        assert_eq!(
+            next.maps.expectations.get(&key(99)).unwrap(),
+            Some(expectation)
+        );
+        assert_eq!(pins.read().unwrap().leftovers.len(), 3);
+        // Given up: everything is as it was, once it is thawed.
+        next.thaw().unwrap();
+        drop(next);
+        assert!(!is_frozen(&old));
+        assert!(pins.read().unwrap().leftovers.is_empty());
+        assert_eq!(pinned(pins).capacity(), 100);
+
+        let mut next = load(pins, 300);
+        next.move_tables().unwrap();
+        next.keep_tables().unwrap();
+        next.thaw().unwrap();
+        assert!(!is_frozen(&next));
+        let table = pinned(pins);
+        assert_eq!((table.capacity(), table.count().unwrap()), (300, 100));
+        assert_eq!(table.get(&key(0)).unwrap(), Some(expectation));
+        assert!(pins.read().unwrap().leftovers.is_empty());
+        assert!(!next.has_to_move());
+
+        // And with too little room nothing begins.
+        let mut small = load(pins, 99);
+        let error = small.move_tables().unwrap_err().to_string();
+        assert!(error.contains("100 entries of EXPECTATIONS"), "{error}");
+        assert!(!is_frozen(&next));
+    });
+}
+
+#[test]
 fn reading_where_nothing_is_loaded_says_how_to_start() {
     sandboxed(|pins| {
         let error = maps::Sessions::open(pins, maps::SESSIONS)
@@ -604,7 +676,7 @@ fn a_packet_that_is_not_ours_passes_unchanged() {
             ..Context::default()
         };
         for direction in BOTH {
-            let outcome = datapath.test_run(direction, &packet, &context).unwrap();
+            let outcome = datapath.test_run(direction, &packet, &context, 1).unwrap();
             // TC_ACT_UNSPEC, which is TCX_NEXT.
             assert_eq!(outcome.verdict, u32::MAX);
             assert_eq!(outcome.packet, packet);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::output::{Row, or_dash};
+use crate::output::{Row, Tone, or_dash};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -107,6 +107,7 @@ impl Finding {
 }
 
 impl Row for Finding {
+    const KIND: &'static str = "findings";
     const HEADER: &'static [&'static str] = &["CHECK", "STATUS", "SUBJECT", "REASON", "FIX"];
 
     fn cells(&self) -> Vec<String> {
@@ -117,6 +118,14 @@ impl Row for Finding {
             self.reason.clone(),
             or_dash(self.fix.as_deref()),
         ]
+    }
+
+    fn tone(&self) -> Tone {
+        match self.status {
+            Status::Ok | Status::Skip => Tone::Plain,
+            Status::Warn => Tone::Warn,
+            Status::Fail => Tone::Bad,
+        }
     }
 }
 
@@ -155,7 +164,7 @@ mod tests {
         let text = render(&findings()[2..], Format::Json).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
-            value,
+            value["items"],
             serde_json::json!([
                 {
                     "check": "forwarding",

@@ -99,6 +99,7 @@ impl Gateway {
     /// The gateway as a start of the agent with these settings finds it.
     pub fn of_start(pins: &PinDirectory, settings: &Settings, patience: Patience) -> Result<Self> {
         let outsides = settings
+            .present
             .outsides
             .iter()
             .map(|outside| Outside {
@@ -109,7 +110,7 @@ impl Gateway {
                 ports: settings.ports,
             })
             .collect();
-        let interfaces = (outsides, settings.insides.clone());
+        let interfaces = (outsides, settings.present.insides.clone());
         Ok(Self::with(pins, pins.read()?, interfaces, patience))
     }
 

@@ -56,6 +56,9 @@ pub fn look(pins: &PinDirectory, selected: &[Selected]) -> Result<Vec<Attachment
 }
 
 fn fault(pinned: &[AttachmentPin], device: &Device, direction: Direction) -> Option<String> {
+    if device.index == 0 {
+        return Some("there is no such interface now, or it can not be helped".to_owned());
+    }
     if Device::find(&Device::name_of(device.index)).is_err() {
         return Some("the interface is gone".to_owned());
     }
@@ -105,7 +108,15 @@ mod tests {
             name: "wan7".to_owned(),
             index: 0x7fff_0000,
         };
-        let selected = [(lo, Direction::Ingress), (gone, Direction::Egress)];
+        let awaited = Device {
+            name: "ppp0".to_owned(),
+            index: 0,
+        };
+        let selected = [
+            (lo, Direction::Ingress),
+            (gone, Direction::Egress),
+            (awaited, Direction::Ingress),
+        ];
         let looked = look(&pins, &selected).unwrap();
         let said: Vec<String> = looked.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -113,6 +124,7 @@ mod tests {
             [
                 "lo ingress: no program is pinned for it",
                 "wan7 egress: the interface is gone",
+                "ppp0 ingress: there is no such interface now, or it can not be helped",
             ]
         );
     }

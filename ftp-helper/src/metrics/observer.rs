@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use super::latency::{Latency, Times};
 use crate::device::Device;
 
-/// A direction of an interface that a program has to be attached to.
+/// A direction of an interface that a program has to be attached to. One that is
+/// named and not there has the index 0.
 pub type Selected = (Device, Direction);
 
 /// Work that the loop does now and then.
@@ -101,11 +102,9 @@ impl Observer {
     }
 
     /// The directions of interfaces that are to have a program, from now on.
-    pub fn select<'a>(&self, selected: impl IntoIterator<Item = (&'a Device, Direction)>) {
+    pub fn select(&self, selected: Vec<Selected>) {
         if let Some(told) = &self.0 {
-            let selected = selected.into_iter();
-            let selected = selected.map(|(device, direction)| (device.clone(), direction));
-            told.selected.send_replace(selected.collect());
+            told.selected.send_replace(selected);
         }
     }
 
@@ -159,7 +158,7 @@ mod tests {
             name: "wan0".to_owned(),
             index: 7,
         };
-        observer.select([(&device, Direction::Egress)]);
+        observer.select(vec![(device.clone(), Direction::Egress)]);
         assert_eq!(*told.selected.borrow(), [(device, Direction::Egress)]);
     }
 

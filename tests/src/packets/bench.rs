@@ -246,6 +246,12 @@ impl Bench {
 
     /// Runs a program on a packet.
     pub fn run(&self, direction: Direction, packet: &[u8]) -> Result<Outcome> {
+        self.run_often(direction, packet, 1)
+    }
+
+    /// Runs a program so many times; each run gets the packet as the one before left
+    /// it.
+    pub fn run_often(&self, direction: Direction, packet: &[u8], repeat: u32) -> Result<Outcome> {
         let context = Context {
             ifindex: IFINDEX,
             ingress_ifindex: match direction {
@@ -254,7 +260,7 @@ impl Bench {
             },
             ..Context::default()
         };
-        self.datapath.test_run(direction, packet, &context)
+        self.datapath.test_run(direction, packet, &context, repeat)
     }
 
     /// The segment goes on, and becomes `expected`.

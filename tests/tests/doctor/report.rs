@@ -29,8 +29,13 @@ impl Report {
     /// has all keys, a reason, a fix where something is to be done, and the exit
     /// code goes with the worst of them.
     pub(crate) fn of(output: &Output) -> Result<Self> {
-        let findings: Vec<Value> =
+        let mut envelope: Value =
             serde_json::from_str(&output.stdout).with_context(|| format!("{output:?}"))?;
+        ensure!(
+            envelope["schema_version"] == 1 && envelope["kind"] == "findings",
+            "{output:?}"
+        );
+        let findings: Vec<Value> = serde_json::from_value(envelope["items"].take())?;
         for finding in &findings {
             let object = finding.as_object().context("a finding is no object")?;
             let keys: Vec<&str> = object.keys().map(String::as_str).collect();

@@ -8,7 +8,7 @@ use aya::{
     maps::{Array, HashMap, IterableMap as _, MapData, MapError},
 };
 
-use super::open;
+use super::{Access, open};
 use crate::{pins::PinDirectory, ports::WORDS};
 
 /// A pinned hash map that is only counted. Values of sessions are large: a copy
@@ -23,7 +23,9 @@ impl<K: Pod + Eq + Hash, V: Pod> Census<K, V> {
     /// Opens the pinned map of this name.
     pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
         let wrong = || format!("map {name} is not what it should be");
-        let map: HashMap<MapData, K, V> = open(pins, name)?.try_into().with_context(wrong)?;
+        let map: HashMap<MapData, K, V> = open(pins, name, Access::Read)?
+            .try_into()
+            .with_context(wrong)?;
         let capacity = map.map().info().with_context(wrong)?.max_entries();
         Ok(Self {
             name,
@@ -81,7 +83,7 @@ pub struct PortWords {
 impl PortWords {
     /// Opens the pinned map of this name.
     pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
-        let map = open(pins, name)?
+        let map = open(pins, name, Access::Read)?
             .try_into()
             .with_context(|| format!("map {name} is not what it should be"))?;
         Ok(Self { name, map })

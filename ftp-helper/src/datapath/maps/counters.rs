@@ -4,12 +4,28 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
 use ftp_helper_common::reason::{COUNTERS as SLOTS, Reason};
 
-use super::{COUNTERS, open};
+use super::{Access, COUNTERS, open};
 use crate::pins::PinDirectory;
 
 /// Slot of the counter map for expectations whose end the agent saw. No reason
 /// has this number, so the agent and the programs never write the same one.
 const EXPIRED_BY_AGENT: u32 = SLOTS - 1;
+
+/// The same for those that somebody made by hand.
+const CREATED_BY_HAND: u32 = SLOTS - 2;
+
+/// And for those that somebody removed.
+const REMOVED_BY_HAND: u32 = SLOTS - 3;
+
+/// The further slot of a reason.
+const fn further_slot(reason: Reason) -> Option<u32> {
+    match reason {
+        Reason::ExpectationExpired => Some(EXPIRED_BY_AGENT),
+        Reason::ExpectationCreated => Some(CREATED_BY_HAND),
+        Reason::ExpectationTornDown => Some(REMOVED_BY_HAND),
+        _ => None,
+    }
+}
 
 /// The counters.
 pub struct Counters {
@@ -24,31 +40,49 @@ impl Counters {
         Ok(Self { map })
     }
 
-    /// Opens the pinned counters.
+    /// Opens the pinned counters to read them.
     pub fn open(pins: &PinDirectory) -> Result<Self> {
-        Self::new(open(pins, COUNTERS)?)
+        Self::new(open(pins, COUNTERS, Access::Read)?)
+    }
+
+    /// Opens the pinned counters to count.
+    pub fn open_to_change(pins: &PinDirectory) -> Result<Self> {
+        Self::new(open(pins, COUNTERS, Access::Change)?)
     }
 
     /// How often something happened, on all processors together.
     pub fn get(&self, reason: Reason) -> Result<u64> {
-        let by_programs = self.slot(u32::from(reason as u8))?.iter().sum();
-        Ok(if reason == Reason::ExpectationExpired {
-            let by_agent: u64 = self.slot(EXPIRED_BY_AGENT)?.iter().sum();
-            by_agent + by_programs
-        } else {
-            by_programs
-        })
+        let by_programs: u64 = self.slot(u32::from(reason as u8))?.iter().sum();
+        let further: u64 = match further_slot(reason) {
+            Some(slot) => self.slot(slot)?.iter().sum(),
+            None => 0,
+        };
+        Ok(by_programs + further)
     }
 
     /// Counts an expectation that the agent removed because its time was over.
     pub fn add_expired(&mut self) -> Result<()> {
-        let mut values = self.slot(EXPIRED_BY_AGENT)?.to_vec();
+        self.add(EXPIRED_BY_AGENT)
+    }
+
+    /// Counts an expectation that somebody made by hand.
+    pub fn add_created(&mut self) -> Result<()> {
+        self.add(CREATED_BY_HAND)
+    }
+
+    /// Counts an expectation that somebody removed by hand.
+    pub fn add_torn_down(&mut self) -> Result<()> {
+        self.add(REMOVED_BY_HAND)
+    }
+
+    fn add(&mut self, slot: u32) -> Result<()> {
+        let mut values = self.slot(slot)?.to_vec();
         if let Some(first) = values.first_mut() {
             *first += 1;
         }
         let values = PerCpuValues::try_from(values).context("can not count")?;
         self.map
-            .set(EXPIRED_BY_AGENT, values, 0)
+            .set(slot, values, 0)
             .context("can not write map COUNTERS")
     }
 
@@ -62,11 +96,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_agents_slot_is_no_reason() {
-        assert!(
-            Reason::ALL
-                .iter()
-                .all(|reason| u32::from(*reason as u8) != EXPIRED_BY_AGENT)
-        );
+    fn further_slots_are_no_reasons() {
+        for slot in [EXPIRED_BY_AGENT, CREATED_BY_HAND, REMOVED_BY_HAND] {
+            let mut reasons = Reason::ALL.iter();
+            assert!(reasons.all(|reason| u32::from(*reason as u8) != slot));
+        }
     }
 }

@@ -24,10 +24,10 @@ pub use self::{
     counters::Counters,
     networks::Networks,
     port_bits::PortBits,
-    table::Table,
+    table::{Cursor, Part, Table},
 };
-use super::{error::map_os_error, events::EventRing};
-use crate::pins::PinDirectory;
+use super::{error::map_os_error, events::EventRing, sys};
+use crate::{failure::Failure, pins::PinDirectory, readers};
 
 /// Control connections.
 pub const SESSIONS: &str = "SESSIONS";
@@ -77,7 +77,10 @@ pub(super) const PINNED: [&str; 13] = [
 
 /// The maps whose entries come from sessions: none needs more than there are of
 /// those.
-pub(super) const PER_SESSION: [&str; 4] = [SESSIONS, HANDSHAKES, EXPECTATIONS, CLIENTS];
+///
+/// Handshakes under way are not among them: they last for moments, and a table
+/// of least recently used ones has all its memory from the start.
+pub(super) const PER_SESSION: [&str; 3] = [SESSIONS, EXPECTATIONS, CLIENTS];
 
 /// A session table.
 pub type Sessions = Table<SessionKey, Session>;
@@ -143,31 +146,64 @@ impl Maps {
     }
 }
 
-fn open(pins: &PinDirectory, name: &str) -> Result<Map> {
+/// What a pinned map is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Access {
+    /// Takes the right to read the pin, and no capability.
+    Read,
+    /// Takes the right to write it too.
+    Change,
+}
+
+fn open(pins: &PinDirectory, name: &str, access: Access) -> Result<Map> {
     let path = pins.map(name);
-    match MapData::from_pin(&path) {
-        Ok(data) => Map::from_map_data(data)
+    let descriptor = match access {
+        Access::Read => sys::open_pin_to_read(&path),
+        Access::Change => sys::open_pin(&path),
+    };
+    match descriptor {
+        Ok(descriptor) => MapData::from_fd(descriptor)
+            .map_err(reason_of)
+            .and_then(|data| Ok(Map::from_map_data(data)?))
             .with_context(|| format!("can not use the pinned map {}", path.display())),
-        Err(error) if map_os_error(&error) == Some(libc::ENOENT) => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             PinDirectory::check_version(&pins.read()?)?;
-            bail!(
+            Err(Failure::not_running(format!(
                 "nothing is loaded under {}: start it with `ftp-helper run -i IFACE`",
                 pins.path().display()
-            )
+            ))
+            .into())
         }
-        Err(error) => Err(reason_of(error))
-            .with_context(|| format!("can not open the pinned map {}", path.display())),
+        Err(error) => {
+            let advice = readers::advice(&error, pins.path(), access == Access::Change);
+            Err(error)
+                .with_context(|| format!("can not open the pinned map {}{advice}", path.display()))
+        }
     }
 }
 
-/// The pinned maps that a start would make anew. The others have to be as the
-/// object defines them: aya takes whatever is pinned under a name.
-pub(super) fn check_pinned(
-    object: &aya_obj::Object,
-    pins: &PinDirectory,
-) -> Result<Vec<&'static str>> {
+/// What a start makes of the maps that are pinned.
+#[derive(Debug, Default)]
+pub(super) struct Pinned {
+    /// There are none, so they are made anew.
+    pub(super) absent: Vec<&'static str>,
+    /// They have another size, and are replaced.
+    pub(super) resized: Vec<&'static str>,
+}
+
+/// How many entries the pinned maps whose size may change take now.
+pub(super) fn pinned_capacity(pins: &PinDirectory, name: &str) -> Result<u32> {
+    let path = pins.map(name);
+    let info = MapInfo::from_pin(&path).map_err(reason_of);
+    let info = info.with_context(|| format!("can not open the pinned map {}", path.display()))?;
+    Ok(info.max_entries())
+}
+
+/// Looks at the pinned maps. Apart from their sizes they have to be as the object
+/// defines them: aya takes whatever is pinned under a name.
+pub(super) fn check_pinned(object: &aya_obj::Object, pins: &PinDirectory) -> Result<Pinned> {
     PinDirectory::check_version(&pins.read()?)?;
-    let mut absent = Vec::new();
+    let mut pinned = Pinned::default();
     for name in PINNED {
         let definition = object
             .maps
@@ -175,18 +211,29 @@ pub(super) fn check_pinned(
             .with_context(|| format!("the programs have no map {name}"))?;
         let path = pins.map(name);
         match MapInfo::from_pin(&path) {
-            Ok(info) => check_definition(&path, &info, definition)?,
-            Err(error) if map_os_error(&error) == Some(libc::ENOENT) => absent.push(name),
+            Ok(info) => {
+                let resizes = PER_SESSION.contains(&name);
+                check_definition(&path, &info, definition, !resizes)?;
+                if info.max_entries() != definition.max_entries() {
+                    pinned.resized.push(name);
+                }
+            }
+            Err(error) if map_os_error(&error) == Some(libc::ENOENT) => pinned.absent.push(name),
             Err(error) => {
                 return Err(reason_of(error))
                     .with_context(|| format!("can not open the pinned map {}", path.display()));
             }
         }
     }
-    Ok(absent)
+    Ok(pinned)
 }
 
-fn check_definition(path: &Path, info: &MapInfo, definition: &aya_obj::Map) -> Result<()> {
+fn check_definition(
+    path: &Path,
+    info: &MapInfo,
+    definition: &aya_obj::Map,
+    with_capacity: bool,
+) -> Result<()> {
     let kind = info
         .map_type()
         .with_context(|| format!("{} is a map of an unknown type", path.display()))?;
@@ -197,7 +244,8 @@ fn check_definition(path: &Path, info: &MapInfo, definition: &aya_obj::Map) -> R
         ("value size", info.value_size(), definition.value_size()),
         ("capacity", info.max_entries(), definition.max_entries()),
     ];
-    for (what, found, needed) in checks {
+    let checks = &checks[..checks.len() - usize::from(!with_capacity)];
+    for &(what, found, needed) in checks {
         if found != needed {
             bail!(
                 "the pinned map {} has {what} {found}, this ftp-helper needs {needed}: run \

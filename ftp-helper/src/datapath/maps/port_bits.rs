@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData};
 
-use super::open;
+use super::{Access, open};
 use crate::{pins::PinDirectory, ports::PortSet};
 
 /// A map with a bit per port.
@@ -20,9 +20,14 @@ impl PortBits {
         Ok(Self { name, map })
     }
 
-    /// Opens the pinned map of this name.
+    /// Opens the pinned map of this name to read it.
     pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
-        Self::new(name, open(pins, name)?)
+        Self::new(name, open(pins, name, Access::Read)?)
+    }
+
+    /// Opens the pinned map of this name to change it.
+    pub fn open_to_change(pins: &PinDirectory, name: &'static str) -> Result<Self> {
+        Self::new(name, open(pins, name, Access::Change)?)
     }
 
     /// Makes the map equal to the set. Each word changes at once, and only those

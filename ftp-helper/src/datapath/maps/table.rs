@@ -1,15 +1,28 @@
 //! Hash maps.
 
-use std::{collections::HashSet, hash::Hash};
+use std::{
+    collections::HashSet,
+    hash::Hash,
+    os::fd::{AsFd as _, BorrowedFd},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya::{
     Pod,
     maps::{HashMap, IterableMap as _, Map, MapData, MapError},
 };
 
-use super::{super::error::map_os_error, open};
+use super::{
+    super::{
+        error::map_os_error,
+        sys::{self, Token},
+    },
+    Access, open,
+};
 use crate::pins::PinDirectory;
+
+/// `BPF_NOEXIST`
+const NO_EXIST: u64 = 1;
 
 /// A hash map.
 pub struct Table<K, V> {
@@ -30,10 +43,15 @@ impl<K: Pod + Eq + Hash, V: Pod> Table<K, V> {
         })
     }
 
-    /// Opens the pinned table of this name; needs the right to read the pin, but
-    /// no capability.
+    /// Opens the pinned table of this name to read it; needs the right to read the
+    /// pin, but no capability.
     pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
-        Self::new(name, open(pins, name)?)
+        Self::new(name, open(pins, name, Access::Read)?)
+    }
+
+    /// Opens the pinned table of this name to change it.
+    pub fn open_to_change(pins: &PinDirectory, name: &'static str) -> Result<Self> {
+        Self::new(name, open(pins, name, Access::Change)?)
     }
 
     /// The value of a key.
@@ -45,11 +63,52 @@ impl<K: Pod + Eq + Hash, V: Pod> Table<K, V> {
         }
     }
 
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The map itself.
+    pub(in crate::datapath) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.map.map().fd().as_fd()
+    }
+
+    /// How many entries there are. Values are not read.
+    pub fn count(&self) -> Result<usize> {
+        let mut seen = HashSet::new();
+        // As in `entries`.
+        for key in self.map.keys().take(self.capacity.saturating_mul(2)) {
+            seen.insert(key.with_context(|| format!("can not walk map {}", self.name))?);
+        }
+        Ok(seen.len())
+    }
+
+    /// How many entries it takes.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Sets the value of a key.
     pub fn insert(&mut self, key: &K, value: &V) -> Result<()> {
         self.map
             .insert(key, value, 0)
             .with_context(|| format!("can not write map {}", self.name))
+    }
+
+    /// Sets the value of a key that is not there yet; false when it is.
+    pub fn insert_new(&mut self, key: &K, value: &V) -> Result<bool> {
+        match self.map.insert(key, value, NO_EXIST) {
+            Ok(()) => Ok(true),
+            Err(error) if map_os_error(&error) == Some(libc::EEXIST) => Ok(false),
+            Err(error) if map_os_error(&error) == Some(libc::E2BIG) => {
+                bail!(
+                    "map {} is full: it takes {} entries",
+                    self.name,
+                    self.capacity
+                )
+            }
+            Err(error) => Err(error).with_context(|| format!("can not write map {}", self.name)),
+        }
     }
 
     /// Removes a key; false when it was not there.
@@ -78,4 +137,44 @@ impl<K: Pod + Eq + Hash, V: Pod> Table<K, V> {
         }
         Ok(entries)
     }
+
+    /// The next part of a walk through the table, of about this many entries, and
+    /// never more unless the kernel has to give more at once. Entries that stay for
+    /// the whole walk come once in it, whatever comes and goes meanwhile.
+    pub fn part(&self, from: &Cursor, entries: usize) -> Result<Part<K, V>> {
+        let mut room = entries.clamp(1, self.capacity.max(1));
+        loop {
+            let part = sys::lookup_batch(self.descriptor(), from.0.as_ref(), room);
+            match part {
+                Ok((entries, next)) => {
+                    return Ok(Part {
+                        entries,
+                        next: next.map(|next| Cursor(Some(next))),
+                    });
+                }
+                // Entries with the same hash come together.
+                Err(error)
+                    if error.raw_os_error() == Some(libc::ENOSPC) && room < self.capacity =>
+                {
+                    room = room.saturating_mul(2).min(self.capacity);
+                }
+                Err(error) => {
+                    return Err(error).with_context(|| format!("can not walk map {}", self.name));
+                }
+            }
+        }
+    }
+}
+
+/// A place in a walk through a table; the default is its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor(Option<Token>);
+
+/// A part of a table.
+#[derive(Debug)]
+pub struct Part<K, V> {
+    /// What is in it.
+    pub entries: Vec<(K, V)>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<Cursor>,
 }

@@ -83,7 +83,7 @@ fn is_on_link_only(address: IpAddr) -> bool {
 }
 
 /// What kind of address this is, when it means nothing to the rest of the world.
-fn private(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn private(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => match address.octets() {
             [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some("private, RFC 1918"),

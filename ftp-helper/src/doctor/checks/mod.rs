@@ -1,6 +1,6 @@
 //! The checks, one file each.
 
-mod address;
+pub(crate) mod address;
 mod agent;
 mod attachment;
 mod bpffs;

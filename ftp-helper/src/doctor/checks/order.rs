@@ -5,8 +5,12 @@ use ftp_helper_common::session::Direction;
 
 use super::{Check, no_interface};
 use crate::{
-    datapath::chain::{self, is_own_name},
-    doctor::{Finding, Gateway, gateway::Outside, probe::tc},
+    datapath::chain,
+    doctor::{
+        Finding, Gateway,
+        gateway::Outside,
+        probe::stops::{self, Stop},
+    },
     pins::{AttachmentPin, direction_word},
 };
 
@@ -16,14 +20,6 @@ pub(super) const CHECK: Check = Check {
     quick: false,
     run: |gateway| Ok(run(gateway)),
 };
-
-/// Something that packets pass on one side of an interface.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Stop {
-    program: Option<u32>,
-    name: String,
-    is_own_name: bool,
-}
 
 fn run(gateway: &Gateway) -> Vec<Finding> {
     if gateway.outsides.is_empty() {
@@ -54,26 +50,7 @@ fn look(
     direction: Direction,
     pin: Option<&AttachmentPin>,
 ) -> Result<(Vec<Stop>, Option<u32>)> {
-    let mut stops = Vec::new();
-    // Links come before the filters of the qdisc on both sides.
-    for program in chain::tcx(&outside.device, direction)?.unwrap_or_default() {
-        stops.push(Stop {
-            program: Some(program.id),
-            is_own_name: is_own_name(&program.name),
-            name: format!("TCX program {} `{}`", program.id, program.name),
-        });
-    }
-    for filter in tc::filters(&outside.device, direction)? {
-        let given = filter.name.unwrap_or_default();
-        stops.push(Stop {
-            program: filter.program,
-            is_own_name: is_own_name(&given),
-            name: match filter.program {
-                Some(id) => format!("filter with program {id} `{given}`"),
-                None => format!("filter {} of priority {}", filter.kind, filter.priority),
-            },
-        });
-    }
+    let stops = stops::look(&outside.device, direction)?;
     let own = pin.map(chain::pinned_program).transpose()?;
     Ok((stops, own))
 }
@@ -138,7 +115,7 @@ fn judge(subject: &str, direction: Direction, stops: &[Stop], own: Option<u32>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Status;
+    use crate::{datapath::chain::is_own_name, doctor::Status};
 
     fn stop(program: u32, name: &str) -> Stop {
         Stop {

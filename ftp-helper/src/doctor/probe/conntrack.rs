@@ -8,8 +8,8 @@ use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     NetfilterSubsystem,
     conntrack::{
-        ConntrackAttribute, ConntrackMessage, ConntrackMessageType, ProtoTuple, Protocol, Status,
-        Tuple,
+        ConntrackAttribute, ConntrackMessage, ConntrackMessageType, ProtoInfo, ProtoInfoTCP,
+        ProtoTuple, Protocol, Status, Tuple,
     },
 };
 use netlink_sys::protocols::NETLINK_NETFILTER;
@@ -27,6 +27,8 @@ pub struct Entry {
     pub offloaded: bool,
     /// A device forwards its packets.
     pub in_hardware: bool,
+    /// State of the connection, a number of `enum tcp_conntrack`.
+    pub state: Option<u8>,
 }
 
 /// The TCP connections to a port.
@@ -102,6 +104,7 @@ fn entry(answer: &NetfilterMessage) -> Option<Entry> {
                 entry.offloaded = status.contains(Status::Offload);
                 entry.in_hardware = status.bits() & HARDWARE != 0;
             }
+            ConntrackAttribute::CtaProtoInfo(protocols) => entry.state = tcp_state(protocols),
             ConntrackAttribute::Other(other) if other.kind() & NLA_TYPE_MASK == CTA_HELP => {
                 entry.helper = helper_name(&value(other));
             }
@@ -125,6 +128,17 @@ fn tcp_port(parts: &[Tuple]) -> Option<u16> {
         }
     }
     port
+}
+
+fn tcp_state(protocols: &[ProtoInfo]) -> Option<u8> {
+    let parts = protocols.iter().filter_map(|protocol| match protocol {
+        ProtoInfo::TCP(parts) => Some(parts),
+        _ => None,
+    });
+    parts.flatten().find_map(|part| match part {
+        ProtoInfoTCP::State(state) => Some(*state),
+        _ => None,
+    })
 }
 
 fn helper_name(help: &[u8]) -> Option<String> {

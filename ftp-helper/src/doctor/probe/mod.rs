@@ -9,6 +9,7 @@ mod netlink;
 pub mod nft;
 pub mod nft_match;
 mod patience;
+pub mod stops;
 pub mod sysctl;
 pub mod tc;
 

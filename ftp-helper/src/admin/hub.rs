@@ -1,0 +1,128 @@
+//! From the agent's loop to everybody who listens.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ftp_helper_common::{event::Event, reason::Reason};
+use tokio::sync::broadcast;
+
+use super::{
+    notice::{Notice, Surroundings},
+    protocol::{Message, Place},
+    word::Word,
+};
+use crate::datapath::{Maps, maps::Counters};
+
+/// Messages that are kept for those who read slowly.
+const KEPT: usize = 1024;
+
+/// A message as a line, made once for everybody.
+pub(super) type Line = Arc<str>;
+
+/// The loop's side; does next to nothing while nobody listens.
+#[derive(Debug)]
+pub struct Hub {
+    sender: broadcast::Sender<Line>,
+    /// Counters when they were last looked at, by the reason's number.
+    seen: HashMap<u8, u64>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            sender: broadcast::Sender::new(KEPT),
+            seen: HashMap::new(),
+        }
+    }
+}
+
+impl Hub {
+    /// Where listeners are made, for as long as this value lives.
+    pub(super) fn source(&self) -> broadcast::WeakSender<Line> {
+        self.sender.downgrade()
+    }
+
+    /// True when somebody listens.
+    pub fn is_heard(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    /// Something happened.
+    pub fn event(&self, event: &Event, maps: &Maps) {
+        if !self.is_heard() {
+            return;
+        }
+        // Without them less is shown.
+        let surroundings = Surroundings {
+            interface: maps.interfaces.get(&event.ifindex).ok().flatten(),
+            session: maps.sessions.get(&event.session).ok().flatten(),
+        };
+        for notice in Notice::of(event, &surroundings) {
+            self.send(&Message::Event(notice));
+        }
+    }
+
+    /// Looks at what is counted, and no event is made of.
+    pub fn look(&mut self, counters: &Counters) {
+        // Also while nobody listens: whoever comes is told what is new from then on.
+        for reason in Word::COUNTED.iter().chain(&[Reason::EventLost]) {
+            // What can not be read now can be the next time.
+            if let Ok(total) = counters.get(*reason) {
+                self.counted(*reason, total);
+            }
+        }
+    }
+
+    /// This was counted so often since the maps were made.
+    fn counted(&mut self, reason: Reason, total: u64) {
+        let before = self.seen.insert(reason as u8, total);
+        let count = before.map_or(0, |before| total.saturating_sub(before));
+        if count == 0 {
+            return;
+        }
+        self.send(&if reason == Reason::EventLost {
+            Message::Lost {
+                count,
+                place: Place::Ring,
+            }
+        } else {
+            Message::Counted {
+                event: Word::of(reason),
+                reason: reason.word().to_owned(),
+                count,
+            }
+        });
+    }
+
+    fn send(&self, message: &Message) {
+        // An error means that nobody listens.
+        let _ = self.sender.send(message.line().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told_once() {
+        let mut hub = Hub::default();
+        let mut listener = hub.sender.subscribe();
+        // What was lost before anybody listened is no news.
+        for total in [5, 5, 7] {
+            hub.counted(Reason::EventLost, total);
+        }
+        let line = listener.try_recv().unwrap();
+        assert_eq!(
+            &*line,
+            "{\"message\":\"lost\",\"count\":2,\"place\":\"ring\"}\n"
+        );
+        hub.counted(Reason::ClientLimit, 0);
+        hub.counted(Reason::ClientLimit, 3);
+        let line = listener.try_recv().unwrap();
+        assert_eq!(
+            &*line,
+            "{\"message\":\"counted\",\"event\":\"REJECTED\",\"reason\":\"client_limit\",\"count\":3}\n"
+        );
+        assert!(listener.try_recv().is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! The loop: what the agent does while nothing changes.
+
+use std::{future, time::Duration};
+
+use anyhow::{Context as _, Result};
+use ftp_helper_common::event::Event;
+use tokio::{
+    io::unix::AsyncFd,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::warn;
+
+use super::{
+    Agent, events,
+    expiry::{Expiry, Turn},
+    interfaces::follow,
+    links::Changes,
+};
+use crate::{
+    admin::Hub,
+    cli::one_line,
+    clock::{self, seconds},
+    datapath::{EventRing, KernelLog, Maps},
+    metrics::{Cleanup, Observer},
+};
+
+/// Most events that are passed on before everything else has its turn: who makes
+/// the programs report without end must not bring the agent to a stand.
+const EVENTS: usize = 256;
+/// How often it is looked for what has expired.
+const TICK: Duration = Duration::from_secs(1);
+/// How often it is tried again to help an interface that could not be helped.
+const RETRY: Duration = Duration::from_secs(10);
+
+impl Agent {
+    /// Reports and cleans up; ends only with an error.
+    pub(super) async fn work(&mut self) -> Result<()> {
+        let Self {
+            settings,
+            pins,
+            datapath,
+            events,
+            log,
+            links,
+            expiry,
+            observer,
+            hub,
+            supervisor,
+        } = self;
+        let mut tick = interval(TICK);
+        let mut retry = interval(RETRY);
+        // After a suspended machine wakes up, once is enough.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let changes = tokio::select! {
+                guard = events.readable_mut() => {
+                    let mut guard = guard.context("can not wait for events")?;
+                    let timeout = seconds(settings.expectation_timeout.into());
+                    let mut audience = Audience {
+                        observer,
+                        hub,
+                        maps: &datapath.maps,
+                    };
+                    if report(guard.get_inner_mut(), expiry, timeout, &mut audience) {
+                        guard.clear_ready();
+                    } else {
+                        drop(guard);
+                        yield_now().await;
+                    }
+                    continue;
+                }
+                result = kernel_lines(log.as_mut()) => {
+                    result?;
+                    continue;
+                }
+                _ = tick.tick() => {
+                    clean_up(expiry, &mut datapath.maps, observer, hub, clock::now()?);
+                    hub.look(&datapath.maps.counters);
+                    observer.turn();
+                    continue;
+                }
+                () = supervisor.due() => {
+                    supervisor.alive();
+                    continue;
+                }
+                changes = links.changes() => changes?,
+                _ = retry.tick() => {
+                    if !settings.present.has_fault() {
+                        continue;
+                    }
+                    Changes::default()
+                }
+            };
+            match follow(settings, datapath, pins, observer, &changes) {
+                Ok(false) => {}
+                Ok(true) => {
+                    expiry.settings_changed();
+                    supervisor.status(&format!("helping FTP on {}", settings.present));
+                }
+                Err(error) => warn!(
+                    "can not follow the changes of interfaces: {}",
+                    one_line(&error)
+                ),
+            }
+        }
+    }
+}
+
+fn clean_up(expiry: &mut Expiry, maps: &mut Maps, observer: &mut Observer, hub: &Hub, now: u64) {
+    let turn = tell(expiry.expectations(maps, now));
+    observer.cleaned(Cleanup::Expectations, turn.is_some());
+    let mut audience = Audience {
+        observer,
+        hub,
+        maps,
+    };
+    for event in turn.unwrap_or_default().expired {
+        audience.tell(&event);
+    }
+    let turn = tell(expiry.sessions(maps, now));
+    observer.cleaned(Cleanup::Sessions, turn.is_some());
+}
+
+/// What could not be removed now can be the next time.
+fn tell(cleaned: Result<Turn>) -> Option<Turn> {
+    cleaned
+        .inspect_err(|error| warn!("could not clean up: {error:#}"))
+        .ok()
+}
+
+/// Passes on what the programs have reported; false when there may be more.
+pub(super) fn report(
+    ring: &mut EventRing,
+    expiry: &mut Expiry,
+    timeout: u64,
+    audience: &mut Audience<'_>,
+) -> bool {
+    for _ in 0..EVENTS {
+        let Some(event) = ring.read() else {
+            return true;
+        };
+        expiry.event(&event, timeout);
+        audience.tell(&event);
+    }
+    false
+}
+
+/// Everybody who is told of events, beside the log.
+pub(super) struct Audience<'a> {
+    pub(super) observer: &'a mut Observer,
+    pub(super) hub: &'a Hub,
+    pub(super) maps: &'a Maps,
+}
+
+impl Audience<'_> {
+    fn tell(&mut self, event: &Event) {
+        events::log(event);
+        self.observer.event(event);
+        self.hub.event(event, self.maps);
+    }
+}
+
+async fn kernel_lines(log: Option<&mut AsyncFd<KernelLog>>) -> Result<()> {
+    let Some(log) = log else {
+        return future::pending().await;
+    };
+    let mut guard = log
+        .readable_mut()
+        .await
+        .context("can not wait for log lines")?;
+    guard.get_inner_mut().flush();
+    guard.clear_ready();
+    Ok(())
+}
