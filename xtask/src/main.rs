@@ -3,6 +3,9 @@
 //! The programs are built by `ftp-helper/build.rs`; this only provides what that
 //! needs and calls cargo in the right order.
 
+mod bench;
+mod dist;
+mod image;
 mod process;
 mod run;
 mod setup;
@@ -29,6 +32,9 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Options),
+    Dist(dist::Options),
+    Image(image::Options),
     Run(run::Options),
     Setup(setup::Options),
     Test(test::Options),
@@ -39,6 +45,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
+        Command::Bench(options) => bench::run(&options),
+        Command::Dist(options) => dist::run(options),
+        Command::Image(options) => image::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Setup(options) => setup::run(options),
         Command::Test(options) => test::run(&options),

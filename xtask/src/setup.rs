@@ -5,11 +5,16 @@ mod bpf;
 mod components;
 pub(crate) mod debian;
 mod linker;
+mod manifests;
+mod packaging;
 mod tools;
 
 use anyhow::{Result, bail};
 
-pub(crate) use self::components::{bpf_has_clippy, host_has};
+pub(crate) use self::{
+    components::{bpf_has_clippy, host_has},
+    packaging::packaging_tools,
+};
 use crate::toolchain::Toolchain;
 
 /// Provide a BPF toolchain and the programs that the lab and the tests use.
@@ -32,6 +37,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     if tools::provide()? {
         println!("Lab and tests: all programs are there");
     }
+    manifests::provide();
     Ok(())
 }
 
@@ -47,6 +53,7 @@ pub(crate) fn everything() -> Result<Toolchain> {
     if !tools::provide()? {
         bail!("the lab and the tests can not run without the programs named above: install them");
     }
+    manifests::provide();
     Ok(toolchain)
 }
 
@@ -63,8 +70,12 @@ fn check() -> Result<()> {
     }
     let tools = tools::missing();
     tools::report(&tools);
+    let no_manifests = manifests::are_missing();
+    if no_manifests {
+        println!("Missing: packages of Python, for the tests of the manifests of Kubernetes");
+    }
 
-    if toolchain.is_err() || !components.is_empty() || !tools.is_empty() {
+    if toolchain.is_err() || !components.is_empty() || !tools.is_empty() || no_manifests {
         bail!("something is missing: install it, or let `cargo xtask setup` do so");
     }
     println!("Nothing is missing");

@@ -2,10 +2,12 @@
 
 mod stages;
 
-use anyhow::{Result, bail};
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, Result, bail};
 
 use self::stages::{Outcome, Stages};
-use crate::{process, setup, toolchain::Toolchain, vm, workspace};
+use crate::{dist, image, process, setup, toolchain::Toolchain, vm, workspace};
 
 /// The package whose tests make network namespaces and load programs, as root.
 const ROOT_TESTS: &str = "ftp-helper-tests";
@@ -58,6 +60,24 @@ fn run_stages(options: &Options, stages: &mut Stages) -> Result<()> {
             return Ok(Outcome::skipped("--skip-e2e is given"));
         }
         root_tests(filter)
+    })?;
+    stages.run("packaging", || {
+        if filter.is_some() {
+            return Ok(Outcome::skipped("a test filter is given"));
+        }
+        if options.skip_e2e {
+            return Ok(Outcome::skipped("--skip-e2e is given"));
+        }
+        packaging()
+    })?;
+    stages.run("image", || {
+        if filter.is_some() {
+            return Ok(Outcome::skipped("a test filter is given"));
+        }
+        if options.skip_e2e {
+            return Ok(Outcome::skipped("--skip-e2e is given"));
+        }
+        image()
     })?;
     stages.run("other kernels", || {
         if filter.is_some() {
@@ -132,13 +152,9 @@ fn unit_tests(filter: Option<&str>) -> Result<Outcome> {
 }
 
 fn root_tests(filter: Option<&str>) -> Result<Outcome> {
-    let mut cargo = workspace::cargo();
-    if !process::is_root() {
-        if process::find("sudo").is_none() {
-            return absent("they need root: run as root or install sudo");
-        }
-        cargo.args(["--config", r#"target."cfg(all())".runner = ["sudo", "-E"]"#]);
-    }
+    let Some(mut cargo) = root_cargo() else {
+        return absent(NO_ROOT);
+    };
     process::run(workspace::cargo().args(["build", "--package", "ftp-helper"]))?;
     cargo
         .env("FTP_HELPER_BIN", workspace::artifact(false, "ftp-helper")?)
@@ -147,6 +163,65 @@ fn root_tests(filter: Option<&str>) -> Result<Outcome> {
         .args(["--", "--test-threads", ROOT_TEST_THREADS]);
     process::run(&mut cargo)?;
     Ok(Outcome::Passed)
+}
+
+const NO_ROOT: &str = "they need root: run as root or install sudo";
+
+/// A cargo whose tests run as root.
+fn root_cargo() -> Option<Command> {
+    let mut cargo = workspace::cargo();
+    if !process::is_root() {
+        process::find("sudo")?;
+        cargo.args(["--config", r#"target."cfg(all())".runner = ["sudo", "-E"]"#]);
+    }
+    Some(cargo)
+}
+
+/// Makes the packages, of the debug build, and installs, uses and removes the Debian one.
+fn packaging() -> Result<Outcome> {
+    if process::find("dpkg").is_none() {
+        return absent("there is no dpkg to install a package with");
+    }
+    let Some(mut cargo) = root_cargo() else {
+        return absent(NO_ROOT);
+    };
+    let products = dist::make(dist::Options::TEST)?;
+    let package = products.deb.context("no Debian package was made")?;
+    lint_package(&package)?;
+    cargo
+        .env("FTP_HELPER_PACKAGE", package)
+        .args(["test", "--package", ROOT_TESTS, "--test", "packaging"])
+        .args(["--", "--test-threads", ROOT_TEST_THREADS]);
+    process::run(&mut cargo)?;
+    Ok(Outcome::Passed)
+}
+
+/// Fills a directory with what is in the container image, of a debug build, and runs
+/// that as Kubernetes would.
+fn image() -> Result<Outcome> {
+    let Some(mut cargo) = root_cargo() else {
+        return absent(NO_ROOT);
+    };
+    let rootfs = image::for_tests()?;
+    cargo
+        .env("FTP_HELPER_ROOTFS", rootfs)
+        .args(["test", "--package", ROOT_TESTS, "--test", "image"])
+        .args(["--", "--test-threads", ROOT_TEST_THREADS]);
+    process::run(&mut cargo)?;
+    Ok(Outcome::Passed)
+}
+
+fn lint_package(package: &Path) -> Result<()> {
+    if process::find("lintian").is_none() {
+        println!("  not looked at by lintian, which is not installed");
+        return Ok(());
+    }
+    let mut lintian = Command::new("lintian");
+    if process::is_root() {
+        lintian.arg("--allow-root");
+    }
+    lintian.args(["--fail-on", "error,warning"]).arg(package);
+    process::run(&mut lintian)
 }
 
 /// A few end-to-end tests under packaged kernels; `cargo xtask vm-test` runs more.

@@ -9,7 +9,7 @@ use crate::process;
 
 /// The interpreter that runs the Python FTP server and client: the distribution's,
 /// whose packages apt-get installs, not another one that comes first on the `PATH`.
-const PYTHON: &str = "/usr/bin/python3";
+pub(super) const PYTHON: &str = "/usr/bin/python3";
 
 /// Something that has to be there.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ const fn program(name: &'static str, package: &'static str, purpose: &'static st
     }
 }
 
-const TOOLS: [Tool; 11] = [
+const TOOLS: [Tool; 14] = [
     program("ip", "iproute2", "network namespaces"),
     program("nft", "nftables", "masquerade and firewall"),
     program(
@@ -51,6 +51,9 @@ const TOOLS: [Tool; 11] = [
     program("vsftpd", "vsftpd", "FTP server"),
     program("curl", "curl", "FTP client"),
     program("lftp", "lftp", "FTP client"),
+    program("systemctl", "systemd", "a system to install the package on"),
+    program("man", "man-db", "the manual pages of the package"),
+    program("crun", "crun", "a container as Kubernetes makes it"),
     Tool {
         need: Need::PythonModule("pyftpdlib"),
         package: "python3-pyftpdlib",
