@@ -545,7 +545,8 @@ fn pins_that_do_not_fit() {
         let mut running = agent.start_with(&["run", "-i", "wan0", "-i", "dummy0"])?;
         checks(agent, "pins,attachment")?.all_ok()?;
 
-        // The other end of a pair goes with it.
+        // A running agent would clean up. The other end of a pair goes with it.
+        running.stop(Signal::SIGTERM)?;
         lab.gateway.must("ip link del dummy1")?;
         let report = doctor(agent, &["--checks", "attachment"])?;
         let gone = |finding: &&Value| {
@@ -556,7 +557,6 @@ fn pins_that_do_not_fit() {
         let gone: Vec<&Value> = report.findings.iter().filter(gone).collect();
         assert_eq!(gone.len(), 2, "{report:#?}");
         assert!(gone.iter().all(|finding| finding["status"] == "FAIL"));
-        running.stop(Signal::SIGTERM)?;
         let mut running = agent.start()?;
         checks(agent, "pins,attachment,order")?.all_ok()?;
 

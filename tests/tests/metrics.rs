@@ -301,15 +301,15 @@ fn an_interface_that_is_gone_is_named() {
     agent_scenario(Setup::default(), |lab, agent| {
         let _running = agent.start_with(RUN)?;
         lab.gateway.must("ip link del wan0")?;
-        let missing = get(&lab.gateway, "/readyz")?;
-        assert_eq!(missing.status, 503, "{missing:?}");
-        assert!(
-            missing
+        // At first it is gone; then the agent knows, and waits for it.
+        wait_for("the interface awaited", LIMIT, || {
+            let missing = get(&lab.gateway, "/readyz")?;
+            ensure!(missing.status == 503, "{missing:?}");
+            let is_awaited = missing
                 .body
-                .contains("wan0 egress: the interface is gone\n"),
-            "{missing:?}"
-        );
-        Ok(())
+                .contains("wan0 egress: there is no such interface now");
+            Ok(is_awaited.then_some(()))
+        })
     });
 }
 
