@@ -13,11 +13,13 @@ use ftp_helper_tests::{
     control::Control,
     lab::Lab,
     node::{self, Door, Node, OUTSIDE, Proxy},
+    ongoing::{Large, Ongoing},
     payload,
     scenario::{agent_scenario, scenario},
     server::{DOWNLOADS, Server, ServerKind},
     setup::{Backend, Family, Inside},
 };
+use nix::sys::signal::Signal;
 
 /// The agent as its manifest starts it: all doors of the node.
 fn start(agent: &Agent) -> Result<RunningAgent> {
@@ -230,6 +232,32 @@ fn data_follows_its_control_connection() {
                 assert_eq!(payload::digest_of(&bytes), digest);
             }
             drop(other);
+            Ok(())
+        });
+    }
+}
+
+/// A rolling upgrade of the DaemonSet: the agent of a node is stopped and a new one
+/// takes over, while a client downloads from a pod.
+#[test]
+fn the_agent_is_upgraded_during_a_transfer() {
+    const SIZE: u64 = 50_000_000;
+    for proxy in Proxy::ALL {
+        let setup = node::setup(proxy, Inside::Server, Family::V4);
+        agent_scenario(setup, |lab, agent| {
+            let node = Node::start(lab, 1)?;
+            let mut old = start(agent)?;
+            let lab = node.serving(0, Door::NodePort)?;
+            let server = Server::start(&lab, ServerKind::Vsftpd)?;
+            let remote = format!("{DOWNLOADS}/large");
+            let large = Large::make(&lab.server, &server.file(&remote), SIZE)?;
+            let endpoint = server.endpoint();
+            let ongoing = Ongoing::start(&lab.client, endpoint, Mode::Passive, &remote)?;
+            old.stop(Signal::SIGTERM)?;
+            let _new = start(agent)?;
+            assert!(ongoing.arrived() < SIZE, "the transfer was over too early");
+            ongoing.finish(&large)?;
+            transfer(&lab, &server, ClientKind::Curl, Mode::Passive)?;
             Ok(())
         });
     }
