@@ -227,8 +227,9 @@ mod tests {
             let mut turns = 0;
             while left(maps).len() > 300 {
                 let turn = expectations.turn(maps, seconds(10)).unwrap();
-                // What the walk found in the turn before, and a part of the walk.
-                assert!(turn.looked <= 100, "{}", turn.looked);
+                // What the walk found in the turn before, and a part of the walk; the
+                // kernel gives entries with the same hash together.
+                assert!(turn.looked < 100 + 32, "{}", turn.looked);
                 turns += 1;
                 assert!(turns <= 20, "{} left", left(maps).len());
             }

@@ -339,7 +339,8 @@ mod tests {
             let mut turns = 0;
             while maps.clients.get(&address(7)).unwrap() != Some(300) {
                 let turn = sessions.turn(maps, seconds(1900)).unwrap();
-                assert!(turn.looked <= 50, "{}", turn.looked);
+                // The kernel gives entries with the same hash together.
+                assert!(turn.looked < 50 + 16, "{}", turn.looked);
                 turns += 1;
                 assert!(turns <= 20, "{} left", left(maps).len());
             }
