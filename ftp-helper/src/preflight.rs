@@ -12,7 +12,8 @@ use crate::pins::PinDirectory;
 /// The kernel's own type information.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-const BPFFS: FsType = FsType(libc::BPF_FS_MAGIC);
+/// Type of a BPF file system.
+pub const BPFFS: FsType = FsType(libc::BPF_FS_MAGIC);
 
 /// What loading and attaching need: programs and maps, their use of kernel
 /// pointers, and attachment to a network device. CAP_SYS_ADMIN is needed only
@@ -31,13 +32,16 @@ pub fn check(pins: &PinDirectory) -> Result<()> {
     bpffs(pins.path())
 }
 
-fn capabilities() -> Result<()> {
+/// Those of [`NEEDED`] that this process has not.
+pub fn missing_capabilities() -> Result<Vec<Capability>> {
     let held = caps::read(None, CapSet::Effective).context("can not read the capabilities")?;
-    let missing: Vec<String> = NEEDED
-        .iter()
-        .filter(|capability| !held.contains(capability))
-        .map(ToString::to_string)
-        .collect();
+    let missing = NEEDED.into_iter().filter(|one| !held.contains(one));
+    Ok(missing.collect())
+}
+
+fn capabilities() -> Result<()> {
+    let missing = missing_capabilities()?;
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
     if !missing.is_empty() {
         bail!(
             "missing {}: run as root or add it with setcap",
@@ -58,15 +62,21 @@ fn kernel_types(path: &Path) -> Result<()> {
     )
 }
 
+/// Where pins at `path` are or will be: a start makes the last directory of the path,
+/// and no other one.
+pub fn place_of(path: &Path) -> &Path {
+    if path.exists() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    }
+}
+
 /// The pin directory, or the one that it is to be made in, must be on a BPF file
 /// system. It is not mounted here: where a mount belongs is for the
 /// administrator to say, and a mount of ours might hide somebody's pins.
 fn bpffs(path: &Path) -> Result<()> {
-    let place = if path.exists() {
-        path
-    } else {
-        path.parent().unwrap_or(path)
-    };
+    let place = place_of(path);
     let found = statfs(place).with_context(|| {
         format!(
             "can not look at {}: make it, on a BPF file system (`mount -t bpf bpf /sys/fs/bpf`)",

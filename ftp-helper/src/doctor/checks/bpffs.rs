@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use nix::sys::statfs::{FsType, statfs};
+use nix::sys::statfs::statfs;
 
 use super::Check;
-use crate::doctor::{Finding, Gateway};
+use crate::{
+    doctor::{Finding, Gateway},
+    preflight::{BPFFS, place_of},
+};
 
 pub(super) const CHECK: Check = Check {
     name: "bpffs",
@@ -14,16 +17,8 @@ pub(super) const CHECK: Check = Check {
     run: |gateway| Ok(run(gateway)),
 };
 
-const BPFFS: FsType = FsType(libc::BPF_FS_MAGIC);
-
 fn run(gateway: &Gateway) -> Vec<Finding> {
-    let path = gateway.pins.path();
-    // A start makes the last directory of the path, and no other one.
-    let place = if path.exists() {
-        path
-    } else {
-        path.parent().unwrap_or(path)
-    };
+    let place = place_of(gateway.pins.path());
     let subject = place.display().to_string();
     let fix = format!(
         "`mount -t bpf bpf {}`, or choose another place with --pin-dir",

@@ -1,10 +1,13 @@
 //! Rights of the process that looks, which the agent would need as well.
 
-use anyhow::{Context as _, Result};
-use caps::{CapSet, Capability};
+use anyhow::Result;
+use caps::Capability;
 
 use super::Check;
-use crate::doctor::{Finding, Gateway};
+use crate::{
+    doctor::{Finding, Gateway},
+    preflight::{NEEDED, missing_capabilities},
+};
 
 pub(super) const CHECK: Check = Check {
     name: "capabilities",
@@ -13,51 +16,30 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
-/// Each with what can not be done without it.
-const NEEDED: [(Capability, &str); 3] = [
-    (Capability::CAP_BPF, "programs and maps can not be loaded"),
-    (
-        Capability::CAP_PERFMON,
-        "the verifier does not accept programs that follow kernel pointers",
-    ),
-    (
-        Capability::CAP_NET_ADMIN,
-        "programs can not be attached to an interface",
-    ),
-];
-
-fn run(_: &Gateway) -> Result<Vec<Finding>> {
-    let missing = missing()?;
-    if missing.is_empty() {
-        let names = NEEDED.map(|(capability, _)| capability.to_string());
-        return Ok(vec![Finding::ok(
-            "process",
-            format!("it has {}", names.join(", ")),
-        )]);
+/// What can not be done without it.
+fn without(capability: Capability) -> &'static str {
+    match capability {
+        Capability::CAP_BPF => "programs and maps can not be loaded",
+        Capability::CAP_PERFMON => {
+            "the verifier does not accept programs that follow kernel pointers"
+        }
+        Capability::CAP_NET_ADMIN => "programs can not be attached to an interface",
+        _ => "ftp-helper can not start",
     }
-    let list: Vec<String> = NEEDED
-        .iter()
-        .map(|(capability, _)| capability.to_string().to_lowercase())
-        .collect();
-    let fix = format!(
-        "run it as root, or `setcap {}+ep \"$(command -v ftp-helper)\"`",
-        list.join(",")
-    );
-    let findings = NEEDED
-        .iter()
-        .filter(|(capability, _)| missing.contains(capability))
-        .map(|(capability, without)| {
-            let name = capability.to_string();
-            Finding::fail("process", format!("{name} is missing: {without}"), &fix)
-        });
-    Ok(findings.collect())
 }
 
-/// Those that this process has not.
-pub(super) fn missing() -> Result<Vec<Capability>> {
-    let held = caps::read(None, CapSet::Effective).context("can not read the capabilities")?;
-    let needed = NEEDED.iter().map(|(capability, _)| *capability);
-    Ok(needed
-        .filter(|capability| !held.contains(capability))
-        .collect())
+fn run(_: &Gateway) -> Result<Vec<Finding>> {
+    let missing = missing_capabilities()?;
+    let names = NEEDED.map(|capability| capability.to_string());
+    if missing.is_empty() {
+        let reason = format!("it has {}", names.join(", "));
+        return Ok(vec![Finding::ok("process", reason)]);
+    }
+    let list = names.join(",").to_lowercase();
+    let fix = format!("run it as root, or `setcap {list}+ep \"$(command -v ftp-helper)\"`");
+    let findings = missing.into_iter().map(|capability| {
+        let reason = format!("{capability} is missing: {}", without(capability));
+        Finding::fail("process", reason, &fix)
+    });
+    Ok(findings.collect())
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Check, capabilities};
+use super::Check;
 use crate::{
     cli::one_line,
     datapath::Datapath,
     doctor::{Finding, Gateway},
-    preflight::{VMLINUX_BTF, kernel_release},
+    preflight::{VMLINUX_BTF, kernel_release, missing_capabilities},
 };
 
 pub(super) const CHECK: Check = Check {
@@ -24,7 +24,7 @@ pub(super) const CHECK: Check = Check {
 /// would, but neither pinned nor attached.
 fn run(_: &Gateway) -> Result<Vec<Finding>> {
     let subject = format!("Linux {}", kernel_release());
-    if !capabilities::missing()?.is_empty() {
+    if !missing_capabilities()?.is_empty() {
         return Ok(vec![Finding::skip(
             subject,
             "loading the programs for a try needs the capabilities of the check `capabilities`",
