@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     announcement::Announcement,
+    duet::listen,
     host::Host,
     wait::{patient, wait_for},
 };
@@ -170,10 +171,7 @@ pub struct DataListener {
 impl DataListener {
     /// Listens on an endpoint of `host`.
     fn open(host: &Host, endpoint: SocketAddr) -> Result<Self> {
-        let listener = host.enter(|| {
-            TcpListener::bind(endpoint).with_context(|| format!("no listener on {endpoint}"))
-        })?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(host, endpoint)?;
         let port = listener.local_addr()?.port();
         Ok(Self {
             listener,
