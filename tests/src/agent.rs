@@ -136,6 +136,16 @@ impl Agent {
         self.start_with(&["run", "-i", "wan0"])
     }
 
+    /// Starts it for these control ports of an interface.
+    pub fn start_for(&self, interface: &str, ports: &[u16]) -> Result<RunningAgent> {
+        let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+        let mut arguments = vec!["run", "-i", interface];
+        for port in &ports {
+            arguments.extend(["--control-port", port]);
+        }
+        self.start_with(&arguments)
+    }
+
     /// Starts the agent with these arguments and waits until it is ready.
     pub fn start_with(&self, arguments: &[&str]) -> Result<RunningAgent> {
         self.start_command(&mut self.command(arguments))

@@ -28,12 +28,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// The agent for these ports of the host's, on its outside interface.
 fn start(agent: &Agent, ports: &[u16]) -> Result<RunningAgent> {
-    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-    let mut arguments = vec!["run", "-i", OUTSIDE];
-    for port in &ports {
-        arguments.extend(["--control-port", port]);
-    }
-    agent.start_with(&arguments)
+    agent.start_for(OUTSIDE, ports)
 }
 
 /// Every mode works for clients outside; passive mode is what needs help.

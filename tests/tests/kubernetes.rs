@@ -23,12 +23,7 @@ use nix::sys::signal::Signal;
 
 /// The agent as its manifest starts it: all doors of the node.
 fn start(agent: &Agent) -> Result<RunningAgent> {
-    let ports = Door::ALL.map(|door| door.port().to_string());
-    let mut arguments = vec!["run", "-i", OUTSIDE];
-    for port in &ports {
-        arguments.extend(["--control-port", port]);
-    }
-    agent.start_with(&arguments)
+    agent.start_for(OUTSIDE, &Door::ALL.map(Door::port))
 }
 
 /// A node with server pods, and an agent on it.

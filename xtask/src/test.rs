@@ -15,6 +15,9 @@ const ROOT_TESTS: &str = "ftp-helper-tests";
 /// So many scenarios run side by side.
 const ROOT_TEST_THREADS: &str = "2";
 
+/// What a stage does.
+type Stage = fn() -> Result<Outcome>;
+
 /// Check the format, lint, and run all tests.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -61,33 +64,23 @@ fn run_stages(options: &Options, stages: &mut Stages) -> Result<()> {
         }
         root_tests(filter)
     })?;
-    stages.run("packaging", || {
-        if filter.is_some() {
-            return Ok(Outcome::skipped("a test filter is given"));
-        }
-        if options.skip_e2e {
-            return Ok(Outcome::skipped("--skip-e2e is given"));
-        }
-        packaging()
-    })?;
-    stages.run("image", || {
-        if filter.is_some() {
-            return Ok(Outcome::skipped("a test filter is given"));
-        }
-        if options.skip_e2e {
-            return Ok(Outcome::skipped("--skip-e2e is given"));
-        }
-        image()
-    })?;
-    stages.run("other kernels", || {
-        if filter.is_some() {
-            return Ok(Outcome::skipped("a test filter is given"));
-        }
-        if options.skip_e2e {
-            return Ok(Outcome::skipped("--skip-e2e is given"));
-        }
-        other_kernels()
-    })
+    let last = [
+        ("packaging", packaging as Stage),
+        ("image", image),
+        ("other kernels", other_kernels),
+    ];
+    for (name, stage) in last {
+        stages.run(name, || {
+            if filter.is_some() {
+                return Ok(Outcome::skipped("a test filter is given"));
+            }
+            if options.skip_e2e {
+                return Ok(Outcome::skipped("--skip-e2e is given"));
+            }
+            stage()
+        })?;
+    }
+    Ok(())
 }
 
 fn check_format() -> Result<Outcome> {

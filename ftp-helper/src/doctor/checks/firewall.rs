@@ -76,21 +76,13 @@ fn in_nft(ruleset: &Ruleset, saves: &[&Save]) -> Vec<Finding> {
             findings.push(Finding::skip(subject, reason));
             continue;
         }
-        findings.push(if accepts(ruleset, place, &mut HashSet::new()) {
-            Finding::ok(
-                subject,
-                "it drops by default and accepts what is established",
+        let accepts = accepts(ruleset, place, &mut HashSet::new());
+        findings.push(judged(accepts, subject, || {
+            format!(
+                "nft insert rule {} {} {} ct state established,related accept",
+                place.family, place.table, place.name
             )
-        } else {
-            Finding::warn(
-                subject,
-                WITHOUT,
-                format!(
-                    "nft insert rule {} {} {} ct state established,related accept",
-                    place.family, place.table, place.name
-                ),
-            )
-        });
+        }));
     }
     findings
 }
@@ -251,21 +243,22 @@ fn in_iptables(save: &Save) -> Option<Finding> {
                 .target()
                 .is_some_and(|target| target == "ACCEPT" || established && chains.contains(&target))
     });
-    Some(if accepts {
-        Finding::ok(
-            subject,
-            "it drops by default and accepts what is established",
+    Some(judged(accepts, subject, || {
+        format!(
+            "{} -I FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+            save.tool
         )
+    }))
+}
+
+/// What to say of rules that drop by default, and how they are to be mended.
+fn judged(accepts: bool, subject: impl Into<String>, mend: impl FnOnce() -> String) -> Finding {
+    if accepts {
+        let reason = "it drops by default and accepts what is established";
+        Finding::ok(subject, reason)
     } else {
-        Finding::warn(
-            subject,
-            WITHOUT,
-            format!(
-                "{} -I FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-                save.tool
-            ),
-        )
-    })
+        Finding::warn(subject, WITHOUT, mend())
+    }
 }
 
 #[cfg(test)]
