@@ -6,6 +6,7 @@
 //!   position of the line, held bytes, rewrites and sequence translation.
 //! * [`session`], [`journal`], [`expectation`], [`interface`], [`event`]: the types that live
 //!   in BPF maps, each defined once.
+//! * [`straight`]: what is written for the verifier.
 //! * [`reason`]: one list of reasons that is counter, log word and CLI row.
 //!
 //! Everything that lives in a map is `repr(C)`, has its padding written out
@@ -24,6 +25,7 @@ pub mod interface;
 pub mod journal;
 pub mod reason;
 pub mod session;
+pub mod straight;
 pub mod stream;
 
 /// Version of the layout of every pinned map; it is part of the pin's name.

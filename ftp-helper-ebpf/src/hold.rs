@@ -7,7 +7,9 @@
 //! bytes that finish the line, as part of a rewrite that every retransmission
 //! of those bytes carries again.
 
-use ftp_helper_common::{grammar::TEXT, reason::Reason, session::Direction, stream::Question};
+use ftp_helper_common::{
+    grammar::TEXT, reason::Reason, session::Direction, straight::is_less, stream::Question,
+};
 
 use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, ring, sequence};
 
@@ -62,19 +64,17 @@ pub(crate) fn release(frame: &mut Frame) {
     rewrite.digest_len = 0;
     rewrite.held_len = held;
     // SAFETY: another map value.
-    rewrite.text = unsafe { *capture };
-    zero_behind(&mut rewrite.text, held.into());
+    copy_start(unsafe { &*capture }, &mut rewrite.text, held.into());
     announce::push(frame);
     event::count(Reason::LineReleased);
 }
 
-/// Texts are zero-padded, because they are summed as a whole.
+/// Copies the first `len` bytes; those behind them become zero, because texts are
+/// summed as a whole.
 #[inline(always)]
-fn zero_behind(text: &mut [u8; TEXT], len: usize) {
-    for (index, byte) in text.iter_mut().enumerate() {
-        if index >= len {
-            *byte = 0;
-        }
+fn copy_start(from: &[u8; TEXT], to: &mut [u8; TEXT], len: u32) {
+    for (index, (from, to)) in from.iter().zip(to).enumerate() {
+        *to = from * is_less(index as u32, len) as u8;
     }
 }
 

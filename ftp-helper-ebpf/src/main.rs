@@ -2,7 +2,8 @@
 //!
 //! A packet takes this way:
 //!
-//! 1. [`packet`] reads the headers; whatever is not TCP leaves here.
+//! 1. [`gate`] sends most packets that are none of ours on their way, and [`packet`]
+//!    reads the headers of all others; whatever is not TCP leaves here.
 //! 2. [`session`] knows control connections by their ports. A new one is taken
 //!    on from its handshake and its inside endpoints come from [`conntrack`].
 //!    [`detect`] finds those on other ports, where that is wanted.
@@ -15,8 +16,8 @@
 //!    retransmissions take the same way, so they get the same bytes.
 //! 5. [`expectation`] admits the SYN of an awaited data connection.
 //!
-//! Helper functions of the kernel change packets only; no direct packet pointer
-//! is kept anywhere, so none can go stale.
+//! Helper functions of the kernel change packets only; behind [`gate`], which only
+//! looks, no direct packet pointer is kept anywhere, so none can go stale.
 
 #![no_std]
 #![no_main]
@@ -44,6 +45,7 @@ mod event;
 mod expectation;
 mod frame;
 mod fxp;
+mod gate;
 mod hold;
 mod journal;
 mod lock;
@@ -106,6 +108,9 @@ pub fn ftp_helper_egress(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn handle(ctx: &TcContext, direction: Direction) -> Verdict {
     let skb = ctx.skb.skb;
+    if gate::is_foreign(skb, direction) {
+        return Verdict::Next;
+    }
     let Some(work) = Work::get() else {
         return Verdict::Next;
     };

@@ -29,6 +29,10 @@ pub(crate) mod tcp_flags {
     pub(crate) const URG: u8 = 32;
 }
 
+/// What tells the first packet of a connection from all others: it has SYN alone.
+pub(crate) const FLAGS_OF_KIND: u8 =
+    tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST | tcp_flags::FIN;
+
 /// What is read of every TCP packet. Numbers are in host byte order.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -83,8 +87,7 @@ impl Packet {
     /// The first packet of a connection.
     #[inline(always)]
     pub(crate) fn is_pure_syn(&self) -> bool {
-        self.flags & (tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST | tcp_flags::FIN)
-            == tcp_flags::SYN
+        self.flags & FLAGS_OF_KIND == tcp_flags::SYN
     }
 
     /// True when every one of `flags` is set.
@@ -151,6 +154,16 @@ fn parse_v6(skb: *mut __sk_buff, work: &mut Work, start: Start, network: u32) ->
         return None;
     }
     parse_tcp(skb, work, start, network)
+}
+
+/// Whether `next` is an extension header that a TCP header may follow.
+#[inline(always)]
+pub(crate) const fn is_extension(next: u8) -> bool {
+    next == IpProto::HopOpt as u8
+        || next == IpProto::Ipv6Route as u8
+        || next == IpProto::Ipv6Opts as u8
+        || next == IpProto::Ipv6Frag as u8
+        || next == IpProto::Ah as u8
 }
 
 /// Walks over extension headers (RFC 8200 section 4) to the TCP header; false

@@ -10,6 +10,7 @@ use aya_ebpf::helpers::generated::bpf_check_mtu;
 use ftp_helper_common::{
     grammar::{LineParser, TEXT},
     reason::Reason,
+    straight::{choose, is_less},
     stream::{Question, REWRITES, before},
 };
 use network_types::ip::Ipv6Hdr;
@@ -207,12 +208,11 @@ fn replace(frame: &mut Frame, position: u32, old: u32, whole: bool) -> Result<()
 #[inline(always)]
 fn digest(frame: &mut Frame) -> u32 {
     let work = frame.work();
-    let len = usize::from(work.rewrite.digest_len);
+    let len = u32::from(work.rewrite.digest_len);
     let mut digest = LineParser::digest_basis();
     for index in 0..TEXT {
-        if index < len {
-            digest = LineParser::digest_add(digest, work.chunk[index]);
-        }
+        let added = LineParser::digest_add(digest, work.chunk[index]);
+        digest = choose(is_less(index as u32, len), added, digest);
     }
     digest
 }

@@ -7,6 +7,7 @@ use ftp_helper_common::{
     interface::flags as interface_flags,
     reason::Reason,
     session::{Direction, Handshake, Session, flags},
+    straight,
     stream::{Stream, flags as stream_flags},
 };
 
@@ -200,11 +201,9 @@ pub(crate) fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) ->
         return false;
     };
     // SAFETY: a per-CPU value; programs of a CPU do not interrupt each other.
-    // Plain numbers, for which all-zero is the empty state.
-    let new = unsafe {
-        session.write_bytes(0, 1);
-        &mut *session
-    };
+    let new = unsafe { &mut *session };
+    // All-zero is the empty state.
+    straight::clear(new);
     new.inside = work.endpoints[0];
     new.seen_peer = work.endpoints[1];
     new.ifindex = work.ifindex;

@@ -1,7 +1,10 @@
 //! Writing an endpoint in the form of the announcement that it replaces.
 
 use super::Kind;
-use crate::address::{Address, Endpoint};
+use crate::{
+    address::{Address, Endpoint},
+    straight::{choose, is_less, is_set},
+};
 
 /// Most bytes that a rewrite writes or a hold keeps. `EPRT` needs 45 for an
 /// IPv6 address, a delimiter and a port; blanks and a CR may follow.
@@ -131,23 +134,19 @@ impl<'a> Text<'a> {
     fn groups(&mut self, address: &Address) {
         let mut zeros = 0u32;
         for index in 0..8 {
-            zeros |= u32::from(address.group(index) == 0) << index;
+            zeros |= (1 - is_set(u32::from(address.group(index)))) << index;
         }
         // Bit n of `runs` after k rounds: a run of k + 1 zeros starts at group n.
-        let (mut runs, mut longest, mut len) = (zeros, 0u32, 0);
-        for round in 1..=8 {
-            if runs != 0 {
-                longest = runs;
-                len = round;
-            }
+        let (mut runs, mut longest, mut len) = (zeros, 0u32, 0u32);
+        for round in 1..9 {
+            let any = is_set(runs);
+            longest = choose(any, runs, longest);
+            len = choose(any, round, len);
             runs &= zeros >> round;
         }
         let first = longest & longest.wrapping_neg();
-        self.progress.zeros = if len < 2 {
-            0
-        } else {
-            first.wrapping_mul((1 << len) - 1)
-        };
+        let run = first.wrapping_mul((1 << (len & 15)) - 1);
+        self.progress.zeros = is_less(1, len) * run;
         for index in 0..8 {
             let follows_run = index > 0 && self.in_run(index - 1);
             if !self.in_run(index) {
