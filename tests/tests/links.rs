@@ -1,7 +1,11 @@
 //! Outside interfaces of every kind: with an Ethernet header, without one, with
 //! a VLAN tag beside the packet or in it.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    thread::sleep,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use ftp_helper_tests::{
@@ -158,6 +162,31 @@ fn dialogues_over_tun_with_a_client_inside() {
 #[test]
 fn dialogues_over_tun_with_a_server_inside() {
     dialogues_work(Link::Tun, "wan0", Inside::Server, Family::V6);
+}
+
+/// Without a link header the sender's address is where an Ethernet header has the type of
+/// what follows.
+#[test]
+fn addresses_that_look_like_an_ethernet_header() {
+    let lookalikes: [(Family, [IpAddr; 2]); 2] = [
+        (
+            Family::V4,
+            [Ipv4Addr::new(8, 0, 69, 1), Ipv4Addr::new(8, 0, 69, 2)].map(IpAddr::V4),
+        ),
+        (
+            Family::V6,
+            [1, 2].map(|host| Ipv6Addr::new(0x2001, 0xdb8, 0x86dd, 0x6000, 0, 0, 0, host).into()),
+        ),
+    ];
+    for (family, [wan, client]) in lookalikes {
+        let mut setup = Setup {
+            link: Link::Tun,
+            ..Setup::new(Inside::Server, family, Translation::Nat)
+        };
+        setup.addresses.wan = wan;
+        setup.addresses.client = client;
+        transfers_work(setup, "wan0");
+    }
 }
 
 #[test]
