@@ -1,6 +1,9 @@
 //! Counters and events.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::bpf_ktime_get_boot_ns,
+};
 use ftp_helper_common::{
     address::{Address, Endpoint},
     event::Event,
@@ -10,6 +13,9 @@ use ftp_helper_common::{
 };
 
 use crate::maps::{COUNTERS, EVENTS};
+
+/// Bytes of unread events, a quarter of the ring, for which the agent is not woken.
+const PATIENCE: u64 = 64 * 1024;
 
 /// Nanoseconds since boot, suspend included (`CLOCK_BOOTTIME`).
 #[inline(always)]
@@ -56,5 +62,17 @@ pub(crate) fn report(
         (*event).reserved = [0; 2];
         (*event).ifindex = ifindex;
     }
-    entry.submit(0);
+    entry.submit(wake_up());
+}
+
+/// Whether an event wakes the agent: it looks into the ring ten times a second anyway, and
+/// a wake-up costs an interrupt, more than all the rest of an announcement. One that fills
+/// the ring faster than that wakes it.
+#[inline(always)]
+fn wake_up() -> u64 {
+    if EVENTS.query(BPF_RB_AVAIL_DATA.into()) < PATIENCE {
+        BPF_RB_NO_WAKEUP.into()
+    } else {
+        BPF_RB_FORCE_WAKEUP.into()
+    }
 }

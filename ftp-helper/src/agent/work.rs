@@ -7,7 +7,7 @@ use ftp_helper_common::event::Event;
 use tokio::{
     io::unix::AsyncFd,
     task::yield_now,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::warn;
 
@@ -28,6 +28,8 @@ use crate::{
 /// Most events that are passed on before everything else has its turn: who makes
 /// the programs report without end must not bring the agent to a stand.
 const EVENTS: usize = 256;
+/// How often it is looked for events. The programs wake nobody while there are few.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often it is looked for what has expired.
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is tried again to help an interface that could not be helped.
@@ -48,25 +50,25 @@ impl Agent {
             hub,
             supervisor,
         } = self;
+        let mut look = interval(LOOK);
         let mut tick = interval(TICK);
         let mut retry = interval(RETRY);
         // After a suspended machine wakes up, once is enough.
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let changes = tokio::select! {
-                guard = events.readable_mut() => {
-                    let mut guard = guard.context("can not wait for events")?;
+                result = due(events, &mut look) => {
+                    result?;
                     let timeout = seconds(settings.expectation_timeout.into());
                     let mut audience = Audience {
                         observer,
                         hub,
                         maps: &datapath.maps,
                     };
-                    if report(guard.get_inner_mut(), expiry, timeout, &mut audience) {
-                        guard.clear_ready();
-                    } else {
-                        drop(guard);
+                    if !report(events.get_mut(), expiry, timeout, &mut audience) {
+                        look.reset_immediately();
                         yield_now().await;
                     }
                     continue;
@@ -160,6 +162,15 @@ impl Audience<'_> {
         self.observer.event(event);
         self.hub.event(event, self.maps);
     }
+}
+
+/// Waits until it is time to look for events.
+async fn due(events: &mut AsyncFd<EventRing>, look: &mut Interval) -> Result<()> {
+    tokio::select! {
+        guard = events.readable_mut() => guard.context("can not wait for events")?.clear_ready(),
+        _ = look.tick() => {}
+    }
+    Ok(())
 }
 
 async fn kernel_lines(log: Option<&mut AsyncFd<KernelLog>>) -> Result<()> {

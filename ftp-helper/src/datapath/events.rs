@@ -8,8 +8,9 @@ use ftp_helper_common::event::Event;
 use tokio::io::{Interest, unix::AsyncFd};
 use zerocopy::FromBytes as _;
 
-/// Reads what the programs report. Readable, in the sense of poll(2), when there
-/// is something.
+/// Reads what the programs report. Readable, in the sense of poll(2), when there is so
+/// much that it should not wait for the next look: being woken costs the datapath more
+/// than the report.
 pub struct EventRing {
     ring: RingBuf<MapData>,
 }
