@@ -132,7 +132,7 @@ reasons! {
     ClientLimit = 34, "client_limit", Refusal,
         "the client has as many control connections as one may have";
     NotFtp = 35, "not_ftp", Refusal,
-        "a client speaks HTTP on a control port; the connection goes on without help";
+        "a client speaks HTTP, TLS or another protocol on a control port; the connection goes on without help";
 
     OutOfOrder = 40, "out_of_order", Drop,
         "a segment arrived before the one that precedes it and could not be kept; the sender repeats it";

@@ -58,6 +58,8 @@ pub mod flags {
     pub const EPSV_ALL: u32 = 1 << 6;
     /// The connection was opaque and is readable again.
     pub const CLEARED: u32 = 1 << 12;
+    /// The client speaks another protocol: the connection stays opaque.
+    pub const FOREIGN: u32 = 1 << 13;
     /// Not on a control port; the server greeted like one of FTP, the client has
     /// not spoken yet.
     pub const CANDIDATE: u32 = 1 << 10;

@@ -151,7 +151,12 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     };
     work.awaited.destination = Endpoint::new(work.key.outside.address, port);
     // Without translation the inside host itself gets the packet.
-    if inside_address != work.key.outside.address && !port::allocate(frame) {
+    let is_free = if inside_address == work.key.outside.address {
+        !expectation::is_taken(frame)
+    } else {
+        port::allocate(frame)
+    };
+    if !is_free {
         return Err(Reason::NoFreePort);
     }
     let expectation = &mut frame.work().expectation;

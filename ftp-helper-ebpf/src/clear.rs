@@ -19,7 +19,8 @@ use crate::{announce, frame::Frame, skb};
 #[inline(always)]
 pub(crate) fn clears(frame: &mut Frame) -> bool {
     let direction = frame.direction();
-    let wanted = frame.work().interface.flags & interface_flags::CCC != 0;
+    let encrypted = frame.session().flags & flags::FOREIGN == 0;
+    let wanted = encrypted && frame.work().interface.flags & interface_flags::CCC != 0;
     let in_order = frame.work().from == frame.stream().next;
     if !wanted || !in_order || frame.session().role(direction) != Role::Client {
         return false;

@@ -312,7 +312,7 @@ fn command(frame: &mut Frame, kind: Kind) {
         // A page made a browser speak to a server that it chose, and chooses the
         // lines of what is sent (NAT slipstreaming).
         Kind::HTTP => {
-            session.flags |= flags::OPAQUE;
+            session.flags |= flags::OPAQUE | flags::FOREIGN;
             announce::refuse(frame, Reason::NotFtp, kind);
             expectation::remove(frame, Reason::ExpectationTornDown);
         }

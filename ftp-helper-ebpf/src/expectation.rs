@@ -36,6 +36,19 @@ pub(crate) fn create(frame: &mut Frame) -> bool {
     true
 }
 
+/// Another inside host awaits a connection to the endpoint in `work.awaited`: one whose
+/// address is translated to that of the gateway, which speaks FTP itself.
+#[inline(always)]
+pub(crate) fn is_taken(frame: &mut Frame) -> bool {
+    let own = frame.session().inside.address;
+    let Some(expectation) = EXPECTATIONS.get_ptr(&frame.work().awaited) else {
+        return false;
+    };
+    // SAFETY: not preallocated, so the element stays intact during this run.
+    let expectation = unsafe { &*expectation };
+    expectation.target.address != own && event::now() < expectation.expires
+}
+
 /// Removes the live expectation of the session, if it is still there.
 #[inline(never)]
 pub(crate) fn remove(frame: &mut Frame, reason: Reason) {

@@ -113,6 +113,9 @@ fn parse_tagged(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {
         if protocol == EtherType::Ipv6 as u16 {
             return parse_v6(skb, work, Start::Link, offset);
         }
+        if protocol != EtherType::Ieee8021q as u16 && protocol != EtherType::Ieee8021ad as u16 {
+            return None;
+        }
     }
     None
 }

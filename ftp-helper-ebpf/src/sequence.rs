@@ -262,11 +262,9 @@ unsafe extern "C" fn reflect_option(_index: u32, context: *mut c_void) -> i64 {
     if at >= work.packet.transport_len || at >= MAX_HEADER {
         return 1;
     }
+    let fits = at + 10 <= work.packet.transport_len;
     let at = at as usize;
-    if work.chunk[at & 63] == OPTION_TIMESTAMPS
-        && work.chunk[(at + 1) & 63] == 10
-        && at + 10 <= MAX_HEADER as usize
-    {
+    if work.chunk[at & 63] == OPTION_TIMESTAMPS && work.chunk[(at + 1) & 63] == 10 && fits {
         for index in 2..6 {
             let value = work.chunk[(at + index) & 63];
             work.chunk[(at + index) & 63] = work.chunk[(at + index + 4) & 63];

@@ -43,15 +43,27 @@ pub(crate) fn keep(frame: &mut Frame) {
 /// Appends the stash to the segment at hand, if it starts there.
 #[inline(always)]
 pub(crate) fn append(frame: &mut Frame) -> Result<(), ()> {
-    let skb = frame.skb;
     let end = frame.work().from.wrapping_add(frame.work().len);
     let (start, extra) = (frame.stream().stash_start, frame.stream().stash_len);
     if before(end, start) {
         return Ok(());
     }
     frame.stream().stash_len = 0;
+    let result = if start == end {
+        append_now(frame, extra)
+    } else {
+        Ok(())
+    };
+    // It may be a password, and who reads the maps has no need of it.
+    clear(&mut frame.stream().stash);
+    result
+}
+
+#[inline(always)]
+fn append_now(frame: &mut Frame, extra: u32) -> Result<(), ()> {
+    let skb = frame.skb;
     let len = frame.work().len;
-    if start != end || len + extra > rewrite::limit(frame) {
+    if len + extra > rewrite::limit(frame) {
         return Ok(());
     }
     let at = frame.work().payload + len;

@@ -2,7 +2,7 @@
 
 use super::{
     ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING,
-    parser::{Problem, is_blank, phase},
+    parser::{Problem, is_binary, is_blank, phase},
 };
 
 /// Up to four letters as one number, as [`LineParser::verb`] holds them.
@@ -67,6 +67,7 @@ impl LineParser {
             phase::EPRT_V6 => self.command_eprt_v6(byte),
             phase::EPRT_PORT => self.command_eprt_port(byte),
             phase::EPSV => self.command_epsv(byte),
+            phase::UNKNOWN if is_binary(byte) => self.kind = Kind::HTTP.0,
             _ => {}
         }
         // RFC 959 ends a line with CRLF, clients in the wild with LF alone. A CR
@@ -96,6 +97,9 @@ impl LineParser {
             self.digits = 1;
             self.phase = phase::VERB;
         } else if !is_blank(byte) {
+            if is_binary(byte) {
+                self.kind = Kind::HTTP.0;
+            }
             self.phase = phase::SKIP;
         }
     }
@@ -111,6 +115,10 @@ impl LineParser {
             return;
         }
         if !is_blank(byte) && byte != b'\r' && byte != b'\n' {
+            // A field that every request of HTTP has, whatever its method is called.
+            if byte == b':' && self.verb == HOST {
+                self.kind = Kind::HTTP.0;
+            }
             self.phase = phase::SKIP;
             return;
         }

@@ -61,8 +61,9 @@ impl Kind {
     /// A command with which a client logs in or negotiates before that: `USER`,
     /// `FEAT`, `SYST`, `OPTS`, `CLNT`.
     pub const LOGIN: Self = Self(13);
-    /// A method of HTTP that a page can make a browser send to any port (`GET`,
-    /// `HEAD`, `POST`, and `PUT`); no command of FTP is called like that.
+    /// A line of another protocol, which somebody can make a browser send to any port:
+    /// a method of HTTP (`GET`, `HEAD`, `POST`, and `PUT`), its header field `Host:`, or
+    /// one that starts with a byte that no text has. No command of FTP is like that.
     pub const HTTP: Self = Self(14);
 
     /// The word used in tables, JSON and logs.

@@ -33,6 +33,8 @@ pub(super) mod phase {
     pub(in super::super) const EPRT_V6: u8 = 10;
     pub(in super::super) const EPRT_PORT: u8 = 11;
     pub(in super::super) const EPSV: u8 = 12;
+    /// Somewhere in a line, where the stream was taken on.
+    pub(in super::super) const UNKNOWN: u8 = 13;
     // Replies.
     pub(in super::super) const CODE: u8 = 20;
     pub(in super::super) const SEPARATOR: u8 = 21;
@@ -121,7 +123,7 @@ impl LineParser {
     #[inline(always)]
     pub fn unsynchronised() -> Self {
         Self {
-            phase: phase::SKIP,
+            phase: phase::UNKNOWN,
             ..Self::default()
         }
     }
@@ -283,7 +285,7 @@ impl LineParser {
 
     #[inline(always)]
     fn begin_line(&mut self) {
-        // `open_reply` outlives the line; a SKIP at column 0 is a stream whose
+        // `open_reply` outlives the line, and UNKNOWN is the phase of a stream whose
         // line starts are not known yet.
         self.span_start = 0;
         self.span_end = 0;
@@ -362,4 +364,11 @@ pub(super) enum Problem {
 #[inline(always)]
 pub(super) const fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
+}
+
+/// No text: with such bytes begin the records of TLS, the messages of TURN and the
+/// frames of HTTP/2.
+#[inline(always)]
+pub(super) const fn is_binary(byte: u8) -> bool {
+    byte < b' ' && !is_blank(byte) && byte != b'\r' && byte != b'\n'
 }

@@ -172,7 +172,7 @@ fn only_the_whole_verb_at_the_start_of_a_line_counts() {
             ("an argument", b"SITE PORT 1,2,3,4,5,6\r\n", "other"),
             ("in quotes", b"\"PORT 1,2,3,4,5,6\"\r\n", "other"),
             ("behind a digit", b"1PORT 1,2,3,4,5,6\r\n", "other"),
-            ("behind a NUL", b"\0PORT 1,2,3,4,5,6\r\n", "other"),
+            ("behind a NUL", b"\0PORT 1,2,3,4,5,6\r\n", "HTTP"),
             ("behind a CR", b"\rPORT 1,2,3,4,5,6\r\n", "other"),
             ("behind CR NUL", b"NOOP\r\0PORT 1,2,3,4,5,6\r\n", "other"),
         ],

@@ -1,8 +1,8 @@
 //! The commands that matter to a helper besides `PORT` and `EPRT`, and Telnet
 //! commands in front of them.
 
-use super::harness::check;
-use crate::grammar::{Kind, Role};
+use super::harness::{Event, Reader, check};
+use crate::grammar::{Kind, LineParser, Role};
 
 #[test]
 fn each_verb_has_its_kind_in_any_case() {
@@ -181,7 +181,48 @@ fn methods_of_http_are_no_commands() {
         let outcomes = super::harness::outcomes(Role::Client, line);
         assert_eq!(outcomes, ["HTTP"], "{line:?}");
     }
-    for line in [b"GETX\r\n".as_slice(), b"POSTS\r\n", b"HEA D\r\n"] {
+    // A page may choose the method, but not the field that follows.
+    let request = b"USER / HTTP/1.1\r\nHost: ftp.example.net\r\nOrigin: null\r\n";
+    let outcomes = super::harness::outcomes(Role::Client, request);
+    assert_eq!(outcomes, ["login", "HTTP", "other"]);
+    for line in [
+        b"GETX\r\n".as_slice(),
+        b"POSTS\r\n",
+        b"HEA D\r\n",
+        b"HOSTS: a\r\n",
+    ] {
+        let outcomes = super::harness::outcomes(Role::Client, line);
+        assert_eq!(outcomes, ["other"], "{line:?}");
+    }
+}
+
+/// What starts with the bytes of TLS, TURN or HTTP/2 is no line, also when the stream was
+/// taken on in its middle.
+#[test]
+fn what_is_no_text_is_no_command() {
+    for start in [
+        b"\x16\x03\x01\x02\0".as_slice(),
+        b"\0\x03\x01\0",
+        b"\0\0\x12\x04",
+        b"\x05\x01",
+    ] {
+        let line = [start, b" and\r\nPORT 10,0,0,2,4,1\r\n"].concat();
+        let outcomes = super::harness::outcomes(Role::Client, &line);
+        assert_eq!(outcomes[0], "HTTP", "{start:?}");
+        let mut reader = Reader::with(Role::Client, LineParser::unsynchronised());
+        reader.push_all(&line);
+        let Some(Event::Line(first)) = reader.events.first() else {
+            panic!("{:?}", reader.events)
+        };
+        assert_eq!(first.kind, Kind::HTTP, "{start:?}");
+    }
+    for line in [
+        b"\tNOOP\r\n".as_slice(),
+        b"\r\n",
+        b"\n",
+        b"\xe4\r\n",
+        b"RETR a\x01b\r\n",
+    ] {
         let outcomes = super::harness::outcomes(Role::Client, line);
         assert_eq!(outcomes, ["other"], "{line:?}");
     }
