@@ -57,6 +57,9 @@ pub mod flags {
     /// `Interface::advertise` was set by hand, not by the agent. The programs do not
     /// ask.
     pub const ADVERTISED_BY_HAND: u16 = 256;
+    /// Some outside endpoints are announced under an address of their own, which
+    /// counts more than `Interface::advertise`.
+    pub const PER_ENDPOINT: u16 = 512;
 }
 
 /// No server listens on port 0: its bit in the bitmap of control ports says that
@@ -70,6 +73,15 @@ pub mod control_port {
     pub const DRAINING: u8 = 0;
     /// New sessions are taken on.
     pub const OPEN: u8 = 1;
+    /// New sessions are taken on, for as long as a Service of Kubernetes wants it. The
+    /// programs make no difference.
+    pub const DISCOVERED: u8 = 2;
+
+    /// True when new sessions are taken on, for whatever reason.
+    #[inline(always)]
+    pub const fn is_open(value: u8) -> bool {
+        value != DRAINING
+    }
 }
 
 /// A TCP port of FTP servers on one interface.

@@ -37,6 +37,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 mod pod {
     //! Every map type may be copied to and from the kernel as bytes.
     use crate::{
+        address::{Address, Endpoint},
         event::Event,
         expectation::{Expectation, ExpectationKey},
         interface::{ControlPort, Interface},
@@ -54,7 +55,9 @@ mod pod {
     }
 
     pod!(
+        Address,
         ControlPort,
+        Endpoint,
         Event,
         Expectation,
         ExpectationKey,

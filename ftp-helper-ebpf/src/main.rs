@@ -148,7 +148,7 @@ fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Class
         let to_server = port::control_on(ifindex, destination);
         if let Some(kind) = to_server.or_else(|| port::control_on(ifindex, source)) {
             work.to_server = to_server.is_some().into();
-            work.is_open = (kind == control_port::OPEN).into();
+            work.is_open = control_port::is_open(kind).into();
             return Class::Control;
         }
     }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use ftp_helper_common::{
-    address::Address,
+    address::{Address, Endpoint},
     expectation::{Expectation, ExpectationKey},
     interface::{ControlPort, Interface, Network},
     reason::COUNTERS as COUNTER_SLOTS,
@@ -41,6 +41,12 @@ pub(crate) static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entrie
 /// Control ports per interface index.
 #[map]
 pub(crate) static CONTROL_PORTS: HashMap<ControlPort, u8> = HashMap::with_max_entries(4096, 0);
+
+/// Addresses under which outside endpoints of servers are announced, where that is not
+/// the endpoint's own.
+#[map]
+pub(crate) static ADVERTISED: HashMap<Endpoint, Address> =
+    HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
 
 /// A bit for each port that is a control port on some interface: keeps the way
 /// of all other packets short.

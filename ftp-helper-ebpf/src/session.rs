@@ -14,7 +14,7 @@ use ftp_helper_common::{
 use crate::{
     Verdict, conntrack, control, event, expectation,
     frame::{Frame, Work},
-    maps::{CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
+    maps::{ADVERTISED, CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
     piece,
 };
@@ -92,6 +92,9 @@ pub(crate) fn prepare(work: &mut Work) -> bool {
     };
     // SAFETY: only the agent writes it, and never removes a live one.
     work.interface = unsafe { *interface };
+    if work.interface.flags & interface_flags::PER_ENDPOINT != 0 {
+        choose_advertised(work);
+    }
     let link = u32::from(work.interface.link_header) + work.packet.tags;
     work.transport = link + work.packet.transport;
     work.payload = work.transport + work.packet.transport_len;
@@ -103,6 +106,17 @@ pub(crate) fn prepare(work: &mut Work) -> bool {
     work.fault = 0;
     work.split = 0;
     true
+}
+
+/// The outside endpoint may be announced under an address of its own. A function of
+/// its own, behind which the verifier's paths meet.
+#[inline(never)]
+fn choose_advertised(work: &mut Work) {
+    if let Some(address) = ADVERTISED.get_ptr(work.key.outside) {
+        // SAFETY: only the agent writes it; an entry that it removes meanwhile is
+        // kept until the program ends.
+        work.interface.advertise = unsafe { *address };
+    }
 }
 
 /// Notes SYN and SYN-ACK. Nothing else remembers them: see [`Handshake`].
@@ -330,11 +344,12 @@ fn close(frame: &mut Frame) {
 /// The connection is over; what was awaited for it is not awaited any more.
 #[inline(never)]
 fn end(frame: &mut Frame) {
+    // Also what was announced behind an end that one side did not take for one.
+    expectation::remove(frame, Reason::ExpectationTornDown);
     if frame.session().flags & flags::CLOSED != 0 {
         return;
     }
     frame.session().flags |= flags::CLOSED;
-    expectation::remove(frame, Reason::ExpectationTornDown);
     release_client(frame);
     frame.work().announced = frame.session().inside;
     let work = frame.work();

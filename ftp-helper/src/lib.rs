@@ -13,6 +13,7 @@
 //!   clear refusal.
 //! * [`privileges`]: what the agent gives up once it has started.
 //! * [`doctor`]: what on this gateway keeps FTP from being helped.
+//! * [`kubernetes`]: Services that say that they speak FTP.
 //! * [`metrics`]: what the agent tells monitoring about it all.
 //! * [`admin`]: the agent's socket, and [`notify`]: what it tells its service manager.
 //! * [`cli`] and [`output`]: the command line, one file per command;
@@ -31,6 +32,7 @@ pub mod doctor;
 pub mod explain;
 pub mod failure;
 pub mod inspect;
+pub mod kubernetes;
 pub mod logging;
 pub mod mark;
 pub mod metrics;

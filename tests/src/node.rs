@@ -202,6 +202,16 @@ impl<'a> Node<'a> {
         self.bridged.at(index)
     }
 
+    /// The Service's own address and port, to which the outside host gets a route: as
+    /// network plug-ins do that announce these addresses.
+    pub fn announce_service(&self) -> Result<SocketAddr> {
+        let address = service_address(self.lab.setup.family());
+        let wan = self.lab.setup.addresses.wan;
+        let outside = self.lab.outside();
+        outside.must(&format!("ip route replace {address} via {wan}"))?;
+        Ok(Service::served(address))
+    }
+
     /// Puts a new pod in the place of one, with another address.
     pub fn replace_pod(&mut self, index: usize) -> Result<()> {
         self.bridged.renew(index)?;

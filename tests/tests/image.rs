@@ -12,10 +12,12 @@
 use std::{
     env, fs,
     path::{self, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ftp_helper_tests::{
+    api_stub::{ApiStub, annotate, recorded},
     check::transfer,
     client::{ClientKind, Mode},
     control::Control,
@@ -26,6 +28,7 @@ use ftp_helper_tests::{
     scenario::{has_root, scenario, skip},
     server::{Server, ServerKind},
     setup::{Backend, Family, Inside},
+    wait::wait_for,
 };
 use k8s_openapi::{
     api::{
@@ -52,8 +55,8 @@ struct Manifest {
 }
 
 impl Manifest {
-    fn new(tools: &Tools) -> Result<Self> {
-        let text = tools.kustomize("deploy/kubernetes/overlays/gateways")?;
+    fn new(tools: &Tools, path: &str) -> Result<Self> {
+        let text = tools.kustomize(path)?;
         let mut documents = tools.check(&text)?.documents;
         let mut one = |kind: &str| {
             let found = documents.iter_mut().find(|it| it["kind"] == kind);
@@ -155,6 +158,11 @@ fn rootfs() -> PathBuf {
 
 /// Runs `body` on a node with a server in a pod, at hand as [`Door::NodePort`].
 fn on_a_node(body: impl FnOnce(&Lab, &Lab, Manifest) -> Result<()> + Send) {
+    on_a_node_with("deploy/kubernetes/overlays/gateways", body);
+}
+
+/// The same with the manifests of this directory.
+fn on_a_node_with(path: &str, body: impl FnOnce(&Lab, &Lab, Manifest) -> Result<()> + Send) {
     if !has_root() {
         return;
     }
@@ -169,7 +177,7 @@ fn on_a_node(body: impl FnOnce(&Lab, &Lab, Manifest) -> Result<()> + Send) {
             return;
         }
     };
-    let manifest = Manifest::new(&tools).unwrap_or_else(|error| panic!("{error:#}"));
+    let manifest = Manifest::new(&tools, path).unwrap_or_else(|error| panic!("{error:#}"));
     let proxy = Proxy::Iptables(Backend::Nft);
     scenario(node::setup(proxy, Inside::Server, Family::V4), |lab| {
         let node = Node::start(lab, 1)?;
@@ -270,6 +278,49 @@ fn shows_what_it_does(lab: &Lab, seen: &Lab, server: &Server, pod: &Pod) -> Resu
     let reload = pod.exec(&["ftp-helper", "reload"])?;
     reload.success("reload")?;
     Ok(())
+}
+
+/// With the component for it the image watches Services, with a token that is mounted
+/// into its read-only root, and no other right than before.
+#[test]
+fn the_image_watches_services() {
+    let api = ApiStub::start().unwrap();
+    on_a_node_with("tests/manifests/services", |lab, seen, mut manifest| {
+        api.apply(recorded("node.json")?);
+        let mut service = recorded("balanced.json")?;
+        annotate(&mut service, "ftp-helper.io/control-ports", Some("ftp"))?;
+        api.apply(service);
+        api.listen(&lab.gateway)?;
+        // Nothing but the Service says what its node port is.
+        let node_port = Door::NodePort.port().to_string();
+        manifest.settings = manifest.settings.replace(&node_port, "990");
+        let mut spec = manifest.spec()?;
+        spec.environment.extend(api.environment()?);
+        let named = manifest.agent()?.env.iter().flatten();
+        ensure!(named.map(|it| it.name.as_str()).eq(["NODE_NAME"]));
+        spec.environment
+            .push(("NODE_NAME".to_owned(), "node-a".to_owned()));
+        let (at, files) = api.files();
+        spec.mounts.push(Mount {
+            at: at.to_owned(),
+            volume: Volume::Files(files),
+            read_only: true,
+        });
+        let server = Server::start(seen, ServerKind::Vsftpd)?;
+        let pod = Pod::start(lab, &rootfs(), &spec, READY)?;
+        is_confined(&pod)?;
+        wait_for("the Service", Duration::from_secs(40), || {
+            let ports = json(&pod, &["port", "list"])?["items"].take();
+            let ports = ports.as_array().context("no list")?;
+            let mut ports = ports.iter();
+            Ok(ports
+                .any(|port| port["port"] == 30021 && port["state"] == "discovered")
+                .then_some(()))
+        })?;
+        let done = helps(seen, &server)?;
+        ensure!(done > 0 && matched(&pod)? == done);
+        pod.stop()
+    });
 }
 
 /// The rights are what makes it work: without any one of them the start says which.

@@ -232,6 +232,54 @@ fn data_follows_its_control_connection() {
     }
 }
 
+/// Clients outside that reach the Service at its own address. The node translates their
+/// addresses too, so the pod sees the node in both connections; it takes data from
+/// nobody else than from whom it was asked.
+#[test]
+fn the_own_address_of_the_service() {
+    for proxy in Proxy::ALL {
+        for family in Family::ALL {
+            serving(proxy, family, 1, |_, agent, node| {
+                let lab = node.serving(0, Door::External)?;
+                let server = Server::start(&lab, ServerKind::Vsftpd)?;
+                let remote = format!("{DOWNLOADS}/file");
+                let digest = payload::write(&server.file(&remote), 50_000, 1)?;
+                let service = node.announce_service()?;
+                let mut control = Control::login(&lab.client, service)?;
+                let entries = Entry::all(&lab.gateway, family)?;
+                let local = control.local()?;
+                let entry = entries.iter().find(|entry| entry.original.source == local);
+                let entry = entry.context("no control connection")?;
+                ensure!(
+                    entry.reply.destination.ip() != local.ip(),
+                    "not translated: {entry:?}"
+                );
+                let data = match family {
+                    Family::V4 => {
+                        let reply = control.command("PASV")?.expect_code(227)?;
+                        let announced: Announcement = reply.text.parse()?;
+                        announced.endpoint().context("no address in 227")?
+                    }
+                    Family::V6 => {
+                        let reply = control.command("EPSV")?.expect_code(229)?;
+                        let announced: Announcement = reply.text.parse()?;
+                        (service.ip(), announced.port).into()
+                    }
+                };
+                ensure!(data.ip() == service.ip(), "{data} was announced");
+                let data = lab.client.enter(|| Ok(TcpStream::connect(data)?))?;
+                control
+                    .command(&format!("RETR {remote}"))?
+                    .expect_code(150)?;
+                let bytes = control.receive(data)?;
+                assert_eq!(payload::digest_of(&bytes), digest);
+                assert_eq!(agent.count("expectation_matched")?, 1);
+                Ok(())
+            });
+        }
+    }
+}
+
 /// A rolling upgrade of the DaemonSet: the agent of a node is stopped and a new one
 /// takes over, while a client downloads from a pod.
 #[test]

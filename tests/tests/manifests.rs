@@ -4,7 +4,8 @@
 
 use std::{collections::BTreeSet, fs, process::Command, sync::OnceLock};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use ftp_helper::kubernetes::service::Published;
 use ftp_helper_tests::{
     agent::find_binary,
     manifests::{Scratch, Tools, directory},
@@ -18,6 +19,7 @@ use k8s_openapi::{
             ServiceAccount,
         },
         networking::v1::NetworkPolicy,
+        rbac::v1::{ClusterRole, ClusterRoleBinding},
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
@@ -32,6 +34,7 @@ fn all_values() -> Value {
     json!({
         "nodeSelector": null,
         "conntrackModule": true,
+        "serviceDiscovery": {"enabled": true},
         "mountBpffs": {"enabled": true},
         "metrics": {"address": "ipv6", "port": 9500},
         "podMonitor": {"enabled": true, "labels": {"release": "prometheus"}},
@@ -56,10 +59,15 @@ impl Rendering {
             ("all nodes", "deploy/kubernetes/overlays/all-nodes"),
             ("monitoring", "deploy/kubernetes/overlays/monitoring"),
             ("all components", "tests/manifests/everything"),
+            ("services", "tests/manifests/services"),
         ];
         let charts = [
             ("chart", json!({})),
             ("chart, IPv4", json!({"metrics": {"address": "ipv4"}})),
+            (
+                "chart, Services",
+                json!({"serviceDiscovery": {"enabled": true}}),
+            ),
             ("chart, all switches", all_values()),
         ];
         let mut all = Vec::new();
@@ -90,6 +98,17 @@ impl Rendering {
             name,
             documents: checked.documents,
         })
+    }
+
+    /// Whether the agent asks the API server in this one.
+    fn asks(&self) -> bool {
+        [
+            "all components",
+            "services",
+            "chart, all switches",
+            "chart, Services",
+        ]
+        .contains(&self.name)
     }
 
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
@@ -167,13 +186,17 @@ fn every_manifest_is_of_its_type() {
     for_each(|rendering| {
         for document in &rendering.documents {
             match document["kind"].as_str().unwrap_or_default() {
+                "ClusterRole" if rendering.asks() => is_typed::<ClusterRole>(document),
+                "ClusterRoleBinding" if rendering.asks() => {
+                    is_typed::<ClusterRoleBinding>(document)
+                }
                 "ConfigMap" => is_typed::<ConfigMap>(document),
                 "DaemonSet" => is_typed::<DaemonSet>(document),
                 "Namespace" => is_typed::<Namespace>(document),
                 "NetworkPolicy" => is_typed::<NetworkPolicy>(document),
                 "PodMonitor" => Ok(()),
                 "ServiceAccount" => is_typed::<ServiceAccount>(document),
-                // Roles above all: the agent does not talk to the API server.
+                // Roles above all, where the agent does not talk to the API server.
                 kind => Err(anyhow!("unexpected {kind}")),
             }?;
         }
@@ -189,7 +212,7 @@ fn the_agent_has_the_rights_that_it_needs_and_no_others() {
         ensure!(pod.host_network == Some(true), "not in the node's network");
         ensure!(pod.dns_policy.as_deref() == Some("ClusterFirstWithHostNet"));
         ensure!(pod.host_pid.is_none() && pod.host_ipc.is_none());
-        ensure!(pod.automount_service_account_token == Some(false));
+        ensure!(pod.automount_service_account_token == Some(rendering.asks()));
         let account: ServiceAccount = rendering.one("ServiceAccount")?;
         ensure!(account.metadata.name == pod.service_account_name);
         ensure!(account.automount_service_account_token == Some(false));
@@ -213,6 +236,68 @@ fn the_agent_has_the_rights_that_it_needs_and_no_others() {
         let bpffs: Vec<_> = mounts.filter(|it| it.mount_path == "/sys/fs/bpf").collect();
         ensure!(bpffs.len() == 1 && bpffs[0].read_only != Some(true));
         ensure!(bpffs[0].mount_propagation.as_deref() == Some("HostToContainer"));
+        Ok(())
+    });
+}
+
+/// Where the agent asks the API server, it may read Services and Nodes there, in no other
+/// way and nothing else, and knows which of the nodes is its own.
+#[test]
+fn of_the_cluster_the_agent_reads_services_and_nodes_only() {
+    for_each(|rendering| {
+        let pod = rendering.pod()?;
+        let agent = agent(&pod)?;
+        let asks = agent.args.iter().flatten().any(|it| it == "--kubernetes");
+        ensure!(asks == rendering.asks());
+        let kinds = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+        let count = kinds.map(|kind| rendering.of_kind(kind).count());
+        let expected = if asks { [0, 0, 1, 1] } else { [0; 4] };
+        ensure!(count == expected, "{count:?} of {kinds:?}");
+        let variables = agent.env.iter().flatten();
+        let mut names = variables.filter(|variable| variable.name == "NODE_NAME");
+        if !asks {
+            ensure!(names.next().is_none());
+            return Ok(());
+        }
+        let source = names.next().and_then(|it| it.value_from.as_ref());
+        let source = source.and_then(|it| it.field_ref.as_ref());
+        ensure!(source.is_some_and(|field| field.field_path == "spec.nodeName"));
+
+        let role: ClusterRole = rendering.one("ClusterRole")?;
+        ensure!(role.aggregation_rule.is_none());
+        let [granted] = role.rules.as_deref().unwrap_or_default() else {
+            bail!("not one rule: {role:?}");
+        };
+        let sorted = |words: Option<&Vec<String>>| -> BTreeSet<String> {
+            words.into_iter().flatten().cloned().collect()
+        };
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        ensure!(sorted(granted.api_groups.as_ref()) == words(&[""]));
+        ensure!(sorted(granted.resources.as_ref()) == words(&["nodes", "services"]));
+        ensure!(sorted(Some(&granted.verbs)) == words(&["get", "list", "watch"]));
+        ensure!(granted.non_resource_urls.is_none());
+
+        let binding: ClusterRoleBinding = rendering.one("ClusterRoleBinding")?;
+        ensure!(binding.role_ref.kind == "ClusterRole");
+        ensure!(Some(&binding.role_ref.name) == role.metadata.name.as_ref());
+        let account: ServiceAccount = rendering.one("ServiceAccount")?;
+        let [subject] = binding.subjects.as_deref().unwrap_or_default() else {
+            bail!("not one subject: {binding:?}");
+        };
+        ensure!(subject.kind == "ServiceAccount");
+        ensure!(Some(&subject.name) == account.metadata.name.as_ref());
+        ensure!(subject.namespace == account.metadata.namespace && subject.namespace.is_some());
+
+        if rendering.of_kind("NetworkPolicy").next().is_some() {
+            let policy: NetworkPolicy = rendering.one("NetworkPolicy")?;
+            let egress = policy.spec.and_then(|it| it.egress).unwrap_or_default();
+            let ports = egress.iter().flat_map(|it| it.ports.iter().flatten());
+            let mut ports = ports.filter_map(|it| it.port.clone());
+            ensure!(
+                ports.any(|port| port == IntOrString::Int(6443)),
+                "the API is out of reach"
+            );
+        }
         Ok(())
     });
 }
@@ -546,6 +631,9 @@ fn the_example_publishes_one_port() {
             }
         }
         let service: Service = example.one("Service")?;
+        let published = Published::read(&service).context("no annotation")?;
+        ensure!(published.faults.is_empty(), "{published:?}");
+        ensure!(published.control_ports().eq([21, 30021]));
         let service = service.spec.context("no spec")?;
         ensure!(service.external_traffic_policy.as_deref() == Some("Local"));
         let ports = service.ports.unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ftp_helper_common::{event::Event, reason::Reason};
+use anyhow::Result;
+use ftp_helper_common::{event::Event, interface::Interface, reason::Reason};
 use tokio::sync::broadcast;
 
 use super::{
@@ -10,10 +11,22 @@ use super::{
     protocol::{Message, Place},
     word::Word,
 };
-use crate::datapath::{Maps, maps::Counters};
+use crate::datapath::{
+    Maps,
+    maps::{Counters, settings_of},
+};
 
 /// Messages that are kept for those who read slowly.
 const KEPT: usize = 1024;
+
+/// What counts for the connection of an event.
+fn settings(event: &Event, maps: &Maps) -> Result<Option<Interface>> {
+    let interface = maps.interfaces.get(&event.ifindex)?;
+    let outside = &event.session.outside;
+    interface
+        .map(|interface| settings_of(interface, outside, |it| maps.advertised.get(it)))
+        .transpose()
+}
 
 /// A message as a line, made once for everybody.
 pub(super) type Line = Arc<str>;
@@ -53,7 +66,7 @@ impl Hub {
         }
         // Without them less is shown.
         let surroundings = Surroundings {
-            interface: maps.interfaces.get(&event.ifindex).ok().flatten(),
+            interface: settings(event, maps).ok().flatten(),
             session: maps.sessions.get(&event.session).ok().flatten(),
         };
         for notice in Notice::of(event, &surroundings) {

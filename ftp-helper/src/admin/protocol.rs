@@ -5,15 +5,17 @@
 //! ```json
 //! {"request":"watch"}
 //! {"request":"reload"}
+//! {"request":"discovery"}
 //! ```
 //!
 //! and gets messages until the agent has no more to say. The first answer to
 //! `watch` is `hello`, then come `event`, `counted` and `lost`; the answer to `reload` is
-//! `reloaded`. Whatever is not understood is answered by `error`.
+//! `reloaded`, that to `discovery` is `discovery`. Whatever is not understood is answered by `error`.
 
 use serde::{Deserialize, Serialize};
 
 use super::{notice::Notice, word::Word};
+use crate::kubernetes::Report;
 
 /// A request longer than this is none.
 pub const LONGEST_REQUEST: usize = 4096;
@@ -26,6 +28,8 @@ pub enum Request {
     Watch,
     /// Read the settings again. For root and the agent's own user only.
     Reload,
+    /// What is known of Services of Kubernetes.
+    Discovery,
 }
 
 /// Where events were lost.
@@ -90,6 +94,11 @@ pub enum Message {
     },
     /// The settings were read again, or could not be.
     Reloaded(Reloaded),
+    /// What is known of Services of Kubernetes.
+    Discovery {
+        /// Nothing when they are not watched.
+        report: Option<Report>,
+    },
     /// The request can not be answered.
     Error {
         /// Why.
@@ -116,6 +125,8 @@ mod tests {
         let parse = serde_json::from_str::<Request>;
         assert_eq!(parse(r#"{"request":"watch"}"#).unwrap(), Request::Watch);
         assert_eq!(parse(r#"{"request":"reload"}"#).unwrap(), Request::Reload);
+        let discovery = parse(r#"{"request":"discovery"}"#).unwrap();
+        assert_eq!(discovery, Request::Discovery);
         assert!(parse(r#"{"request":"stop"}"#).is_err());
     }
 

@@ -20,7 +20,7 @@ use super::{
     listener::Listener,
     protocol::{LONGEST_REQUEST, Message, Place, Reloaded, Request},
 };
-use crate::pins::PinDirectory;
+use crate::{kubernetes::Reports, pins::PinDirectory};
 
 /// Clients at a time.
 const CLIENTS: u32 = 64;
@@ -58,17 +58,24 @@ struct Context {
     messages: broadcast::WeakSender<Line>,
     requests: mpsc::Sender<ReloadRequest>,
     watchers: Arc<Semaphore>,
+    reports: Reports,
 }
 
 impl Server {
     /// Answers from now on; needs an event loop around it. Without a listener
     /// nobody ever asks.
-    pub fn new(listener: Option<Listener>, hub: &Hub, pins: &PinDirectory) -> Self {
+    pub fn new(
+        listener: Option<Listener>,
+        hub: &Hub,
+        reports: Reports,
+        pins: &PinDirectory,
+    ) -> Self {
         let (sender, requests) = mpsc::channel(1);
         let context = Context {
             messages: hub.source(),
             requests: sender,
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            reports,
         };
         if let Some(Err(error)) = listener.as_ref().map(|listener| listener.follow(pins)) {
             warn!("only root can connect to the agent: {error:#}");
@@ -165,6 +172,10 @@ async fn converse(stream: UnixStream, context: &Context) -> io::Result<()> {
             Ok(reloaded) => return say(&mut writer, &Message::Reloaded(reloaded)).await,
             Err(refused) => refused,
         },
+        Ok(Request::Discovery) => {
+            let report = context.reports.borrow().as_deref().cloned();
+            return say(&mut writer, &Message::Discovery { report }).await;
+        }
         Err(refused) => refused,
     };
     say(&mut writer, &Message::Error { error: refused }).await
@@ -178,8 +189,8 @@ fn parse(line: &[u8]) -> Result<Request, String> {
     }
     serde_json::from_slice(line).map_err(|error| {
         format!(
-            "no request of this version: {error}; there are {{\"request\":\"watch\"}} and \
-                 {{\"request\":\"reload\"}}"
+            "no request of this version: {error}; there are {{\"request\":\"watch\"}}, \
+                 {{\"request\":\"reload\"}} and {{\"request\":\"discovery\"}}"
         )
     })
 }

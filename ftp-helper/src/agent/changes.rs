@@ -24,7 +24,11 @@ pub(super) fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         orders,
         metrics,
         group,
+        kubernetes,
+        // What Services want follows from them.
+        discovered: _,
     } = old;
+    let node = |settings: &Settings| settings.kubernetes.clone().map(|options| options.node);
     let Selection {
         outsides,
         insides,
@@ -59,6 +63,11 @@ pub(super) fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         ("order", *orders != new.orders),
         ("metrics", *metrics != new.metrics),
         ("group", *group != new.group),
+        (
+            "kubernetes",
+            kubernetes.is_some() != new.kubernetes.is_some(),
+        ),
+        ("node-name", node(old) != node(new)),
     ];
     let differing = differs.into_iter().filter(|(_, differs)| *differs);
     differing.map(|(key, _)| key.to_owned()).collect()

@@ -38,6 +38,7 @@ pub use self::{
 use crate::{
     admin::{self, Hub, RunDirectory, Server},
     datapath::{Datapath, EventRing, KernelLog, NewPins},
+    kubernetes::Discovery,
     logging,
     metrics::{Listener, Observer},
     notify::Supervisor,
@@ -85,9 +86,11 @@ pub fn run(
             agent.serve(listener, pins)?;
         }
         // The socket may be given to a group, as long as there is the right to.
-        let mut server = Server::new(socket, &agent.hub, pins);
+        let mut server = Server::new(socket, &agent.hub, agent.discovery.reports(), pins);
         // No other thread runs yet: this one has not waited for anything.
         privileges::drop_others()?;
+        // With the rights that it keeps: the API is asked over the network only.
+        agent.discovery.follow(agent.settings.kubernetes.as_ref());
         agent.supervisor.ready(&agent.status());
         loop {
             tokio::select! {
@@ -134,6 +137,7 @@ struct Agent {
     observer: Observer,
     hub: Hub,
     supervisor: Supervisor,
+    discovery: Discovery,
 }
 
 impl Agent {
@@ -183,12 +187,13 @@ impl Agent {
             observer: Observer::default(),
             hub: Hub::default(),
             supervisor: Supervisor::from_environment(),
+            discovery: Discovery::default(),
         })
     }
 
     /// Serves metrics from now on.
     fn serve(&mut self, listener: Listener, pins: &PinDirectory) -> Result<()> {
-        let (observer, told) = Observer::new();
+        let (observer, told) = Observer::new(self.discovery.reports());
         observer.select(self.settings.present.selected());
         listener.serve(pins, told)?;
         self.observer = observer;

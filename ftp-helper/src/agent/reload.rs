@@ -15,7 +15,10 @@ impl Agent {
         pins: &PinDirectory,
     ) -> Reloaded {
         self.supervisor.reloading();
-        let result = read_again().and_then(|settings| {
+        let result = read_again().and_then(|mut settings| {
+            if settings.kubernetes == self.settings.kubernetes {
+                settings.discovered = self.settings.discovered.clone();
+            }
             let new = NewPins::default();
             change_over(&settings, &mut self.datapath, pins, new).inspect_err(|_| {
                 let old = change_over(&self.settings, &mut self.datapath, pins, NewPins::default());
@@ -74,6 +77,7 @@ impl Agent {
             later,
         };
         self.settings = settings;
+        self.discovery.follow(self.settings.kubernetes.as_ref());
         self.expiry.settings_changed();
         reloaded
     }

@@ -11,6 +11,7 @@ use super::{Outside, Present, Selection};
 use crate::{
     control_ports,
     datapath::{Maps, Orders},
+    kubernetes::{self, Discovered},
     mark::Mark,
     metrics::Listen,
     network::Network,
@@ -56,6 +57,10 @@ pub struct Settings {
     pub metrics: Listen,
     /// Who beside root may read the pinned maps.
     pub group: Option<Group>,
+    /// Services of Kubernetes that are watched.
+    pub kubernetes: Option<kubernetes::Options>,
+    /// What is known of them.
+    pub discovered: Discovered,
 }
 
 impl Settings {
@@ -72,6 +77,7 @@ impl Settings {
                 maps.control_ports.insert(&key, &control_port::OPEN)?;
             }
         }
+        self.discovered.add(&self.present, maps);
         for inside in &self.present.insides {
             maps.interfaces
                 .insert(&inside.index, &self.inside_interface())?;
@@ -83,7 +89,7 @@ impl Settings {
 
     /// Removes what is no longer wanted; for when all programs are in place.
     pub fn withdraw(&self, maps: &mut Maps) -> Result<()> {
-        for (key, _) in maps.control_ports.entries()? {
+        for (key, value) in maps.control_ports.entries()? {
             let mut outsides = self.present.outsides.iter();
             let outside = outsides.find(|outside| outside.device.index == key.ifindex);
             match outside {
@@ -91,7 +97,8 @@ impl Settings {
                     maps.control_ports.remove(&key)?;
                 }
                 Some(outside) if !outside.control_ports.contains(&key.port) => {
-                    maps.control_ports.insert(&key, &control_port::DRAINING)?;
+                    let value = self.discovered.unconfigured(key.port, value);
+                    maps.control_ports.insert(&key, &value)?;
                 }
                 Some(_) => {}
             }
@@ -102,6 +109,23 @@ impl Settings {
             }
         }
         control_ports::release(maps)?;
+        self.discovered.forget(maps)?;
+        self.summarise(maps)
+    }
+
+    /// Changes over to what Services want now, and touches nothing else: what an
+    /// administrator has added stays.
+    pub fn rediscover(&self, maps: &mut Maps) -> Result<()> {
+        self.discovered.add(&self.present, maps);
+        // New ports count before old ones go.
+        self.summarise(maps)?;
+        self.discovered.drain(maps)?;
+        control_ports::release(maps)?;
+        self.discovered.forget(maps)?;
+        self.summarise(maps)
+    }
+
+    fn summarise(&self, maps: &mut Maps) -> Result<()> {
         control_ports::summarise(
             &maps.control_ports,
             &mut maps.control_bitmap,
@@ -148,7 +172,7 @@ impl Settings {
         ]
         .into_iter()
         .filter(|(wanted, _)| *wanted)
-        .fold(0, |bits, (_, bit)| bits | bit)
+        .fold(self.discovered.flags(), |bits, (_, bit)| bits | bit)
     }
 }
 
@@ -204,6 +228,8 @@ mod tests {
             orders: Orders::default(),
             metrics: Listen::OFF,
             group: None,
+            kubernetes: None,
+            discovered: Discovered::Off,
         }
     }
 

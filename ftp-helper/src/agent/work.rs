@@ -22,6 +22,7 @@ use crate::{
     cli::one_line,
     clock::{self, seconds},
     datapath::{EventRing, KernelLog, Maps},
+    kubernetes::Discovered,
     metrics::{Cleanup, Observer},
 };
 
@@ -49,6 +50,7 @@ impl Agent {
             observer,
             hub,
             supervisor,
+            discovery,
         } = self;
         let mut look = interval(LOOK);
         let mut tick = interval(TICK);
@@ -85,6 +87,17 @@ impl Agent {
                 }
                 () = supervisor.due() => {
                     supervisor.alive();
+                    continue;
+                }
+                wanted = discovery.wanted() => {
+                    settings.discovered = Discovered::Known(wanted);
+                    match settings.rediscover(&mut datapath.maps) {
+                        Ok(()) => expiry.settings_changed(),
+                        Err(error) => warn!(
+                            "can not follow the changes of Services: {}",
+                            one_line(&error)
+                        ),
+                    }
                     continue;
                 }
                 changes = links.changes() => changes?,

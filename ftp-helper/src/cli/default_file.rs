@@ -35,6 +35,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("attach", "\"tcx\""),
     ("order", "\"wire\""),
     ("group", "\"root\""),
+    ("node-name", "\"node-a\""),
 ];
 
 /// What a package sets: nobody but the host itself gets at the metrics.

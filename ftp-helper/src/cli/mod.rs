@@ -199,7 +199,7 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => run::run(&arguments, &pins, &run_directory),
             Command::Config(command) => config::run(&command),
-            Command::Status(output) => status::run(&output, &pins),
+            Command::Status(output) => status::run(&output, &pins, &run_directory),
             Command::Session(command) => session::run(&command, &pins),
             Command::Expect(command) => expect::run(&command, &pins),
             Command::Nat(command) => nat::run(&command, &pins),

@@ -45,7 +45,8 @@ pub(super) struct Change {
 struct Entry {
     interface: String,
     port: u16,
-    /// `open`, or `draining`: only connections that are there are helped.
+    /// `open`; `discovered`, which is open for as long as a Service of Kubernetes wants
+    /// it; or `draining`: only connections that are there are helped.
     state: &'static str,
 }
 
@@ -69,7 +70,7 @@ pub(super) fn run(command: &Command, pins: &PinDirectory) -> Result<()> {
             ports.insert(key, &control_port::OPEN)
         }),
         Command::Del(change) => edit(change, pins, |ports, key| {
-            if ports.get(key)? != Some(control_port::OPEN) {
+            if !ports.get(key)?.is_some_and(control_port::is_open) {
                 let interface = Device::name_of(key.ifindex);
                 return Err(Failure::not_found(format!(
                     "{} is no control port of {interface}: see `ftp-helper port list`",
@@ -91,6 +92,7 @@ fn list(pins: &PinDirectory, format: Format) -> Result<()> {
             port: key.port,
             state: match *value {
                 control_port::OPEN => "open",
+                control_port::DISCOVERED => "discovered",
                 _ => "draining",
             },
         })

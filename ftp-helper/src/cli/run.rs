@@ -11,6 +11,7 @@ use crate::{
     agent::{self, Pattern, Selection, Settings},
     datapath::{DirectedOrder, Orders, Refused, SESSION_LIMIT},
     doctor::{OnConflict, start},
+    kubernetes::{Discovered, Options},
     mark::Mark,
     metrics::Listen,
     network::Network,
@@ -166,6 +167,18 @@ pub(super) struct Arguments {
     /// like, without being root
     #[arg(long, value_name = "NAME")]
     group: Option<Group>,
+
+    /// Watch the Services of Kubernetes: those annotated with
+    /// ftp-helper.io/control-ports make their ports control ports. Takes a pod with
+    /// the token of a ServiceAccount, or a file that KUBECONFIG names
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true", hide_default_value = true,
+        action = ArgAction::Set)]
+    kubernetes: bool,
+
+    /// This node's name in Kubernetes [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node_name: Option<String>,
 }
 
 /// Flags that are about one command line and make no sense in a file.
@@ -276,6 +289,9 @@ pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
             bail!("can not help {}: {fault}", absent.name);
         }
     }
+    let kubernetes = arguments
+        .kubernetes
+        .then(|| Options::new(arguments.node_name.as_deref()));
     Ok(Settings {
         selection,
         present,
@@ -294,6 +310,11 @@ pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
         orders: Orders::default().with(&arguments.orders),
         metrics: arguments.metrics,
         group: arguments.group.clone(),
+        discovered: match kubernetes {
+            Some(_) => Discovered::Unknown,
+            None => Discovered::Off,
+        },
+        kubernetes,
     })
 }
 

@@ -200,7 +200,10 @@ fn shown(message: &Message, arguments: &Arguments, coloured: bool) -> Result<Opt
             let text = format!("{} {count} events: {}", Word::Lost, place.explanation());
             Ok(Some(colour::line(&text, Tone::Bad, coloured) + "\n"))
         }
-        Message::Hello { .. } | Message::Reloaded(_) | Message::Error { .. } => Ok(None),
+        Message::Hello { .. }
+        | Message::Reloaded(_)
+        | Message::Discovery { .. }
+        | Message::Error { .. } => Ok(None),
     }
 }
 

@@ -44,16 +44,16 @@ fn of_ports(pins: &PinDirectory, target: &Target) -> Option<Cause> {
     }
     let known = Ports::open(pins, CONTROL_PORTS).and_then(|ports| ports.entries());
     let known = known.ok()?;
-    let is = |state: u8| {
+    let is = |state: fn(u8) -> bool| {
         let mut known = known.iter();
-        known.any(|(key, value)| *value == state && candidates.contains(&key.port))
+        known.any(|(key, value)| state(*value) && candidates.contains(&key.port))
     };
-    if is(control_port::OPEN) {
+    if is(control_port::is_open) {
         return None;
     }
     let words: Vec<String> = candidates.iter().map(u16::to_string).collect();
     let words = words.join(" or ");
-    Some(if is(control_port::DRAINING) {
+    Some(if is(|value| value == control_port::DRAINING) {
         Cause::new(
             "draining_port",
             format!("port {words} was a control port and is none any more"),

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use ftp_helper_common::{
+    address::Endpoint,
     expectation::Expectation,
     interface::{ControlPort, Interface},
     session::{Direction, Session, SessionKey, flags},
@@ -16,7 +17,10 @@ use super::{
 };
 use crate::{
     clock,
-    datapath::maps::{CONTROL_PORTS, EXPECTATIONS, Expectations, INTERFACES, Interfaces, Ports},
+    datapath::maps::{
+        ADVERTISED, Advertised, CONTROL_PORTS, EXPECTATIONS, Expectations, INTERFACES, Interfaces,
+        Ports, settings_of,
+    },
     device::Device,
     doctor::probe::{Patience, conntrack},
     inspect::{
@@ -86,6 +90,10 @@ impl Report {
         let expectation = live_expectation(pins, key, session)?;
         let data = Data::of(session, expectation.as_ref(), now);
         let interface = Interfaces::open(pins, INTERFACES)?.get(&session.ifindex)?;
+        let advertised = |it: &Endpoint| Advertised::open(pins, ADVERTISED)?.get(it);
+        let interface = interface
+            .map(|interface| settings_of(interface, &key.outside, advertised))
+            .transpose()?;
         let port = ControlPort {
             ifindex: session.ifindex,
             port: server_port(key, session),

@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use super::{
     attachment::{self, Attachment},
+    discovery::{self, Discovery},
     expectation::State,
     mapping::{self, Advertised, Outside, Ports},
 };
 use crate::{
+    admin::RunDirectory,
     at_work::{AtWork, at_work},
     cli::one_line,
     clock,
@@ -45,6 +47,8 @@ pub struct Status {
     expectations: ExpectationCounts,
     tables: Vec<Table>,
     kernel_helper: KernelHelper,
+    /// Nothing where Services of Kubernetes are not watched, or no agent tells.
+    kubernetes: Option<Discovery>,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,7 +110,7 @@ struct KernelHelper {
 
 impl Status {
     /// Looks at everything.
-    pub fn look(pins: &PinDirectory) -> Result<Self> {
+    pub fn look(pins: &PinDirectory, run: &RunDirectory) -> Result<Self> {
         let agent = match at_work(pins)? {
             AtWork::Nobody => Agent {
                 running: false,
@@ -129,12 +133,16 @@ impl Status {
             expectations: ExpectationCounts::default(),
             tables: Vec::new(),
             kernel_helper: KernelHelper::default(),
+            kubernetes: None,
         };
         if status.loaded {
             PinDirectory::check_version(&pinned)?;
             status.interfaces = interfaces(pins, &pinned)?;
             status.count(pins)?;
             status.kernel_helper = kernel_helper(pins)?;
+            if status.agent.running {
+                status.kubernetes = discovery::ask(run, pins);
+            }
         }
         Ok(status)
     }
@@ -253,18 +261,20 @@ impl InterfaceStatus {
     }
 
     fn outside(outside: Outside, ports: &[(ControlPort, u8)]) -> Self {
-        let with = |wanted: u8| {
+        let with = |is_open: bool| {
             let ports = ports.iter();
             let mut ports: Vec<u16> = ports
-                .filter(|(key, value)| key.ifindex == outside.index && *value == wanted)
+                .filter(|(key, value)| {
+                    key.ifindex == outside.index && control_port::is_open(*value) == is_open
+                })
                 .map(|(key, _)| key.port)
                 .collect();
             ports.sort_unstable();
             ports
         };
         Self {
-            control_ports: with(control_port::OPEN),
-            draining_ports: with(control_port::DRAINING),
+            control_ports: with(true),
+            draining_ports: with(false),
             advertised: Some(outside.advertised),
             ports: Some(outside.ports),
             ..Self::of(outside.index, Role::Outside)
@@ -415,11 +425,12 @@ impl Object for Status {
             ),
             self.kernel_helper.fact(),
         ]);
+        facts.extend(self.kubernetes.as_ref().map(Discovery::fact));
         let attachments = self.interfaces.iter().flat_map(|one| {
             let name = &one.name;
             one.attachments.iter().map(move |it| it.cells(name))
         });
-        vec![
+        let mut sections = vec![
             Section::Facts(facts),
             Section::Table(
                 "INTERFACES",
@@ -451,7 +462,9 @@ impl Object for Status {
                     rows: self.tables.iter().map(Table::cells).collect(),
                 },
             ),
-        ]
+        ];
+        sections.extend(self.kubernetes.iter().flat_map(Discovery::sections));
+        sections
     }
 }
 
@@ -483,7 +496,8 @@ mod tests {
     fn nothing_is_loaded_where_there_is_no_directory() {
         let place = tempfile::tempdir().unwrap();
         let pins = PinDirectory::new(place.path().join("pins"));
-        let status = Status::look(&pins).unwrap();
+        let run = RunDirectory::new(place.path().join("run"));
+        let status = Status::look(&pins, &run).unwrap();
         assert!(!status.is_loaded());
         let item = serde_json::to_value(&status).unwrap();
         assert_eq!(item["loaded"], false);

@@ -12,7 +12,7 @@ use ftp_helper_common::{event::Event, session::Direction};
 use tokio::sync::watch;
 
 use super::latency::{Latency, Times};
-use crate::device::Device;
+use crate::{device::Device, kubernetes::Reports};
 
 /// A direction of an interface that a program has to be attached to. One that is
 /// named and not there has the index 0.
@@ -49,6 +49,8 @@ pub struct Observed {
     pub started: u64,
     /// Directions of interfaces that have to have a program.
     pub selected: watch::Receiver<Vec<Selected>>,
+    /// What is known of Services of Kubernetes.
+    pub reports: Reports,
     cleanups: [AtomicU64; Cleanup::ALL.len()],
     epoch: Instant,
     /// Milliseconds from the epoch to the loop's last turn.
@@ -82,13 +84,14 @@ struct Told {
 
 impl Observer {
     /// One that keeps what it is told, and where that is read.
-    pub fn new() -> (Self, Arc<Observed>) {
+    pub fn new(reports: Reports) -> (Self, Arc<Observed>) {
         let (sender, selected) = watch::channel(Vec::new());
         let times = Times::default();
         let observed = Arc::new(Observed {
             times: times.clone(),
             started: unix_time(),
             selected,
+            reports,
             cleanups: Default::default(),
             epoch: Instant::now(),
             turned: AtomicU64::new(0),
@@ -141,10 +144,11 @@ fn unix_time() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::Discovery;
 
     #[test]
     fn what_is_told_is_seen() {
-        let (observer, told) = Observer::new();
+        let (observer, told) = Observer::new(Discovery::default().reports());
         assert!(told.started > 1_700_000_000);
         assert_eq!(told.cleaned(Cleanup::Sessions), None);
         observer.cleaned(Cleanup::Sessions, false);
@@ -164,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_loop_that_stands_still_gets_older() {
-        let (observer, told) = Observer::new();
+        let (observer, told) = Observer::new(Discovery::default().reports());
         std::thread::sleep(Duration::from_millis(30));
         let still = told.since_turn();
         assert!(still >= Duration::from_millis(30), "{still:?}");

@@ -10,6 +10,7 @@ use ftp_helper_common::{
 };
 
 use super::{attachments::Attachment, latency::Times, observer::Cleanup};
+use crate::kubernetes::{Report, report::State};
 
 /// Everything that a scrape shows.
 #[derive(Debug, Default)]
@@ -34,6 +35,30 @@ pub struct Snapshot {
     pub started: u64,
     /// When work was last done; seconds since 1970.
     pub cleanups: Vec<(Cleanup, u64)>,
+    /// Services of Kubernetes, where they are watched.
+    pub kubernetes: Option<Kubernetes>,
+}
+
+/// What is known of Services of Kubernetes, in numbers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Kubernetes {
+    /// Whether there is a connection to the API.
+    pub connected: bool,
+    /// Services with annotations of ours.
+    pub services: u64,
+    /// Things that are wrong with them.
+    pub faults: u64,
+}
+
+impl Kubernetes {
+    /// The numbers of a report.
+    pub fn new(report: &Report) -> Self {
+        Self {
+            connected: report.connection.state == State::Connected,
+            services: report.services.len() as u64,
+            faults: report.faults.len() as u64,
+        }
+    }
 }
 
 /// A table of the programs.

@@ -13,7 +13,7 @@ use ftp_helper_common::{
 use super::{
     attachments,
     observer::{Cleanup, Observed},
-    snapshot::{Expectations, Pool, Sessions, Snapshot, Table},
+    snapshot::{Expectations, Kubernetes, Pool, Sessions, Snapshot, Table},
 };
 use crate::{
     datapath::maps::{
@@ -64,6 +64,7 @@ impl Source {
             attachments: attachments::look(&self.pins, &selected)?,
             times: observed.times.clone(),
             started: observed.started,
+            kubernetes: observed.reports.borrow().as_deref().map(Kubernetes::new),
             ..Snapshot::default()
         };
         for cleanup in Cleanup::ALL {
@@ -151,10 +152,10 @@ impl Source {
         let mut counts = HashMap::new();
         let entries = self.control_ports.visit(|key, value| {
             let (open, draining) = counts.entry(key.ifindex).or_insert((0, 0));
-            if *value == control_port::DRAINING {
-                *draining += 1;
-            } else {
+            if control_port::is_open(*value) {
                 *open += 1;
+            } else {
+                *draining += 1;
             }
         })?;
         for (index, (open, draining)) in counts {

@@ -186,6 +186,7 @@ impl Collector for Snapshot {
             None,
             &self.times.untimed,
         )?;
+        self.kubernetes(&mut page)?;
         self.agent(&mut page)
     }
 }
@@ -246,6 +247,33 @@ impl Snapshot {
         )
     }
 
+    /// Nothing where Services are not watched.
+    fn kubernetes(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(kubernetes) = self.kubernetes else {
+            return Ok(());
+        };
+        for (name, help, value) in [
+            (
+                "kubernetes_connected",
+                "1 while the agent watches Services, 0 while what it has learned last counts.",
+                kubernetes.connected.into(),
+            ),
+            (
+                "kubernetes_services",
+                "Services of Kubernetes with annotations for ftp-helper.",
+                kubernetes.services,
+            ),
+            (
+                "kubernetes_faults",
+                "Things that are wrong with these annotations; `ftp-helper status` names them.",
+                kubernetes.faults,
+            ),
+        ] {
+            page.single(name, help, None, &ConstGauge::new(value))?;
+        }
+        Ok(())
+    }
+
     fn agent(&self, page: &mut Page<'_>) -> fmt::Result {
         page.gauge(
             "last_cleanup_timestamp_seconds",
@@ -282,7 +310,7 @@ mod tests {
     use crate::metrics::{
         attachments::Attachment,
         observer::Cleanup,
-        snapshot::{Pool, Table},
+        snapshot::{Kubernetes, Pool, Table},
     };
 
     /// With at least one sample of everything.
@@ -311,6 +339,11 @@ mod tests {
             }],
             started: 1_700_000_000,
             cleanups: vec![(Cleanup::Sessions, 1_700_000_001)],
+            kubernetes: Some(Kubernetes {
+                connected: true,
+                services: 2,
+                faults: 1,
+            }),
             ..Snapshot::default()
         };
         snapshot.times.matched.observe(0.02);
@@ -347,6 +380,9 @@ mod tests {
             "ftp_helper_expectation_match_seconds_bucket{le=\"+Inf\"} 1",
             "ftp_helper_expectation_match_untimed_total 0",
             "ftp_helper_last_cleanup_timestamp_seconds{table=\"sessions\"} 1700000001",
+            "ftp_helper_kubernetes_connected 1",
+            "ftp_helper_kubernetes_services 2",
+            "ftp_helper_kubernetes_faults 1",
             "ftp_helper_start_time_seconds 1700000000",
         ] {
             assert!(
@@ -355,6 +391,15 @@ mod tests {
             );
         }
         assert!(rendered.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn where_services_are_not_watched_nothing_is_said_about_them() {
+        let off = Snapshot {
+            kubernetes: None,
+            ..snapshot()
+        };
+        assert!(!render(off).unwrap().contains("kubernetes"));
     }
 
     #[test]

@@ -14,13 +14,14 @@ use super::metadata::ENTRYPOINT;
 use crate::{process, toolchain, workspace};
 
 /// Directories to mount things on: nobody could make them on a read-only root.
-const MOUNT_POINTS: [&str; 6] = [
+const MOUNT_POINTS: [&str; 7] = [
     "dev",
     "etc/ftp-helper",
     "proc",
     "run/ftp-helper",
     "sys",
     "tmp",
+    "var/run/secrets/kubernetes.io/serviceaccount",
 ];
 
 const LICENCES: [&str; 3] = ["LICENSE-APACHE", "LICENSE-GPL2", "LICENSE-MIT"];

@@ -6,6 +6,15 @@
 {{- end -}}
 {{- end -}}
 
+{{/* For what belongs to no namespace: a release of this name may be in each. */}}
+{{- define "ftp-helper.cluster" -}}
+{{- if eq .Release.Namespace (include "ftp-helper.name" .) -}}
+{{- include "ftp-helper.name" . -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Namespace (include "ftp-helper.name" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "ftp-helper.selector" -}}
 app.kubernetes.io/name: ftp-helper
 app.kubernetes.io/instance: {{ .Release.Name }}

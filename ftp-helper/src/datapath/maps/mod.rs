@@ -14,8 +14,9 @@ use aya::{
     maps::{Map, MapData, MapError, MapInfo},
 };
 use ftp_helper_common::{
+    address::{Address, Endpoint},
     expectation::{Expectation, ExpectationKey},
-    interface::{ControlPort, Interface},
+    interface::{ControlPort, Interface, flags},
     session::{Handshake, Session, SessionKey},
 };
 
@@ -39,6 +40,8 @@ pub const EXPECTATIONS: &str = "EXPECTATIONS";
 pub const INTERFACES: &str = "INTERFACES";
 /// Ports of FTP servers by interface index.
 pub const CONTROL_PORTS: &str = "CONTROL_PORTS";
+/// Addresses that are announced for outside endpoints.
+pub const ADVERTISED: &str = "ADVERTISED";
 /// The same ports, of all interfaces together.
 pub const CONTROL_BITMAP: &str = "CONTROL_BITMAP";
 /// Ports that are never given to a data connection.
@@ -59,12 +62,13 @@ const LOCKS: &str = "LOCKS";
 
 /// The maps that are pinned: those that programs of two starts have to agree on
 /// while one takes the place of the other.
-pub(super) const PINNED: [&str; 13] = [
+pub(super) const PINNED: [&str; 14] = [
     SESSIONS,
     HANDSHAKES,
     EXPECTATIONS,
     INTERFACES,
     CONTROL_PORTS,
+    ADVERTISED,
     CONTROL_BITMAP,
     RESERVED_PORTS,
     DENIED_PORTS,
@@ -90,6 +94,8 @@ pub type Expectations = Table<ExpectationKey, Expectation>;
 pub type Interfaces = Table<u32, Interface>;
 /// Ports of FTP servers by interface index.
 pub type Ports = Table<ControlPort, u8>;
+/// Addresses that are announced for outside endpoints.
+pub type Advertised = Table<Endpoint, Address>;
 /// Numbers of sessions, by the bytes of the client's
 /// [`Address`](ftp_helper_common::address::Address).
 pub type Clients = Table<[u8; 16], u32>;
@@ -106,6 +112,8 @@ pub struct Maps {
     pub interfaces: Interfaces,
     /// Ports of FTP servers.
     pub control_ports: Ports,
+    /// Addresses that are announced for outside endpoints.
+    pub advertised: Advertised,
     /// The same ports, of all interfaces together.
     pub control_bitmap: PortBits,
     /// Ports that are never given to a data connection.
@@ -135,6 +143,7 @@ impl Maps {
             expectations: Table::new(EXPECTATIONS, take(EXPECTATIONS)?)?,
             interfaces: Table::new(INTERFACES, take(INTERFACES)?)?,
             control_ports: Table::new(CONTROL_PORTS, take(CONTROL_PORTS)?)?,
+            advertised: Table::new(ADVERTISED, take(ADVERTISED)?)?,
             control_bitmap: PortBits::new(CONTROL_BITMAP, take(CONTROL_BITMAP)?)?,
             reserved_ports: PortBits::new(RESERVED_PORTS, take(RESERVED_PORTS)?)?,
             denied_ports: PortBits::new(DENIED_PORTS, take(DENIED_PORTS)?)?,
@@ -144,6 +153,21 @@ impl Maps {
             events: Some(EventRing::new(take(EVENTS)?)?),
         })
     }
+}
+
+/// The settings of an interface as they count for connections with this outside
+/// endpoint, which may be announced under an address of its own.
+pub fn settings_of(
+    mut interface: Interface,
+    outside: &Endpoint,
+    advertised: impl FnOnce(&Endpoint) -> Result<Option<Address>>,
+) -> Result<Interface> {
+    if interface.flags & flags::PER_ENDPOINT != 0
+        && let Some(address) = advertised(outside)?
+    {
+        interface.advertise = address;
+    }
+    Ok(interface)
 }
 
 /// What a pinned map is opened for.
