@@ -30,16 +30,21 @@
 //! * [`duet`], [`urgent`], [`raw`]: both ends of a control connection by hand.
 //! * [`cases`]: what is tried that way, with ftp-helper and with the kernel's helper.
 //! * [`comparison`]: the two of them side by side.
+//! * [`attack`]: what must not get through.
 //! * [`packets`]: the programs on single packets, without a lab.
-//! * [`cost`]: what the programs take per packet.
+//! * [`cost`]: what ftp-helper costs, next to others that could do its work.
 //! * [`differential`]: the grammar in the kernel and on the host.
+//! * [`fuzz`]: packets at random, through the programs and through a model of them.
 //! * [`walk`], [`watch`]: what the gateway's connection tracking makes of it all.
 //! * [`agent`]: ftp-helper itself; [`container`]: a system to install its package on.
+//! * [`api_stub`]: the API server of Kubernetes, as far as the agent asks it.
 //! * [`manifests`]: what is given to Kubernetes; [`pod`]: a container as it is made there.
 //! * [`announcement`], [`payload`], [`transfers`], [`check`]: what a transfer is judged by.
 
 pub mod agent;
 pub mod announcement;
+pub mod api_stub;
+pub mod attack;
 mod bridged;
 pub mod cases;
 pub mod check;
@@ -54,6 +59,7 @@ pub mod differential;
 pub mod docker;
 pub mod duet;
 pub mod firewall;
+pub mod fuzz;
 pub mod host;
 pub mod lab;
 pub mod link;

@@ -12,6 +12,7 @@ use ftp_helper_common::reason::Reason;
 use ftp_helper_tests::packets::{
     bench::{Bench, bench},
     flow::Flow,
+    programs::Programs,
     stream::{
         network::{Network, Weather},
         random::Random,
@@ -52,7 +53,7 @@ fn conversation(bench: &mut Bench, seed: u64, flow: Flow) -> Result<()> {
     let weather = Weather::random(&mut random);
     let mut network = Network::new(&flow, &script, u32::try_from(said.len())?);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        network.run(bench, &mut random, weather)
+        network.run(&mut Programs { bench, flow: &flow }, &mut random, weather)
     }));
     if !matches!(outcome, Ok(Ok(()))) {
         eprintln!("seed {seed}, {weather:?}, {flow:?}\n{}", network.history());

@@ -3,8 +3,10 @@
 //! The programs are built by `ftp-helper/build.rs`; this only provides what that
 //! needs and calls cargo in the right order.
 
+mod attack;
 mod bench;
 mod dist;
+mod fuzz;
 mod image;
 mod process;
 mod run;
@@ -32,8 +34,10 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attack(attack::Options),
     Bench(bench::Options),
     Dist(dist::Options),
+    Fuzz(fuzz::Options),
     Image(image::Options),
     Run(run::Options),
     Setup(setup::Options),
@@ -45,8 +49,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
+        Command::Attack(options) => attack::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Dist(options) => dist::run(options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Image(options) => image::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Setup(options) => setup::run(options),

@@ -4,6 +4,8 @@
 mod bpf;
 mod components;
 pub(crate) mod debian;
+mod deny;
+mod fuzzing;
 mod linker;
 mod manifests;
 mod packaging;
@@ -13,6 +15,8 @@ use anyhow::{Result, bail};
 
 pub(crate) use self::{
     components::{bpf_has_clippy, host_has},
+    deny::cargo_deny,
+    fuzzing::fuzzing_tools,
     packaging::packaging_tools,
 };
 use crate::toolchain::Toolchain;

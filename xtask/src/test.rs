@@ -7,7 +7,7 @@ use std::{path::Path, process::Command};
 use anyhow::{Context as _, Result, bail};
 
 use self::stages::{Outcome, Stages};
-use crate::{dist, image, process, setup, toolchain::Toolchain, vm, workspace};
+use crate::{dist, fuzz, image, process, setup, toolchain::Toolchain, vm, workspace};
 
 /// The package whose tests make network namespaces and load programs, as root.
 const ROOT_TESTS: &str = "ftp-helper-tests";
@@ -58,6 +58,13 @@ fn run_stages(options: &Options, stages: &mut Stages) -> Result<()> {
         }
     }
     stages.run("unit tests", || unit_tests(filter))?;
+    stages.run("fuzz", || {
+        if filter.is_some() {
+            return Ok(Outcome::skipped("a test filter is given"));
+        }
+        fuzz::sample()?;
+        Ok(Outcome::Passed)
+    })?;
     stages.run("end-to-end tests", || {
         if options.skip_e2e {
             return Ok(Outcome::skipped("--skip-e2e is given"));
@@ -130,8 +137,8 @@ fn clippy_bpf(toolchain: &Toolchain) -> Result<Outcome> {
 
 /// Without the advisories: they are fetched, and change without a change here.
 fn cargo_deny() -> Result<Outcome> {
-    if !setup::host_has("deny") {
-        return Ok(Outcome::skipped("cargo-deny is not installed"));
+    if let Err(error) = setup::cargo_deny() {
+        return absent(&format!("{error:#}"));
     }
     process::run(workspace::cargo().args(["deny", "check", "bans", "licenses", "sources"]))?;
     Ok(Outcome::Passed)

@@ -9,10 +9,11 @@
 //! * [`segment`]: a TCP segment, in the words that tests need.
 //! * [`decode`]: packets in a form that people can compare.
 //! * [`stream`]: both ends of a control connection on a bad network.
+//! * [`programs`]: the loaded programs in the middle of that network.
 
 pub mod bench;
 pub mod decode;
-pub mod flow;
 mod pool;
-pub mod segment;
-pub mod stream;
+pub mod programs;
+
+pub use ftp_helper_model::{flow, segment, stream};

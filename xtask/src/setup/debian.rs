@@ -26,12 +26,12 @@ apt-get -q -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
 "#;
 
 /// Whether this system has Debian's package manager.
-pub(super) fn is_present() -> bool {
+pub(crate) fn is_present() -> bool {
     process::find("apt-get").is_some() && process::find("dpkg-query").is_some()
 }
 
 /// Installs those of `packages` that are not installed; `what` says what for.
-pub(super) fn install(what: &str, packages: &[String]) -> Result<()> {
+pub(crate) fn install(what: &str, packages: &[String]) -> Result<()> {
     let missing: Vec<_> = packages
         .iter()
         .map(String::as_str)

@@ -1,0 +1,277 @@
+//! Reading new bytes: what the parser says, and what follows from it.
+
+use ftp_helper_common::{
+    grammar::{ANNOUNCEMENT, Announcement, Kind, LINE, NOTHING, Progress, Role, TEXT, Text},
+    reason::Reason,
+    session::{Direction, Session, flags as session_flags},
+    stream::{REWRITES, Rewrite, Stream},
+};
+
+use super::{Gateway, REWRITES_PER_SEGMENT, Work, count};
+use crate::segment::flags;
+
+/// Most bytes behind the numbers of an unfinished line that are held.
+pub(super) const TRAILING: u32 = 19;
+
+/// No text that may be needed again can be pushed out of the ring by one segment.
+pub(super) fn has_room(stream: &Stream) -> bool {
+    match stream.rewrite(count(REWRITES) - REWRITES_PER_SEGMENT) {
+        Some(rewrite) => stream.has_arrived(rewrite.wire_end()),
+        None => true,
+    }
+}
+
+impl Gateway {
+    /// Reads on from `work.position`, to the end or to the last rewrite that the
+    /// segment may bring.
+    pub(super) fn read(&mut self, session: &mut Session, work: &mut Work) {
+        let at = work.direction as usize;
+        let role = session.role(work.direction);
+        while work.position < work.segment.payload.len() {
+            let byte = work.segment.payload[work.position];
+            work.position += 1;
+            let stream = &mut session.streams[at];
+            let step = stream.parser.push(role, byte);
+            let pending = stream.parser.pending() as usize;
+            if (1..=TEXT).contains(&pending) {
+                stream.capture[pending - 1] = byte;
+            }
+            let is_released = pending == 0 && stream.hold_len > 0;
+            if step == NOTHING && !is_released {
+                continue;
+            }
+            if step & ANNOUNCEMENT != 0 {
+                self.announced(session, work);
+            }
+            self.release(session, work);
+            if step & LINE != 0 {
+                self.line(session, work.direction);
+                if session.flags & session_flags::OPAQUE != 0 {
+                    work.position = work.segment.payload.len();
+                    return;
+                }
+            }
+            if work.rewrites >= REWRITES_PER_SEGMENT {
+                return;
+            }
+        }
+    }
+
+    /// The end of the segment: how many bytes before it are held.
+    pub(super) fn settle(&mut self, session: &mut Session, work: &mut Work) -> u16 {
+        let at = work.direction as usize;
+        let (pending, trailing) = {
+            let parser = &session.streams[at].parser;
+            (parser.pending(), parser.trailing())
+        };
+        let held = session.streams[at].hold_len;
+        if pending == 0 || held == 0 && !self.may_rewrite(session, work.direction) {
+            return 0;
+        }
+        let too_long = pending > count(TEXT) || trailing > TRAILING;
+        if too_long || work.segment.flags & flags::FIN != 0 {
+            if too_long {
+                self.count(Reason::LineTooLong);
+            }
+            session.streams[at].parser.abandon();
+            self.release(session, work);
+            return 0;
+        }
+        if held == 0 {
+            self.count(Reason::LineHeld);
+        }
+        u16::try_from(pending).unwrap_or(u16::MAX)
+    }
+
+    /// What is held goes out unchanged.
+    pub(super) fn release(&mut self, session: &mut Session, work: &mut Work) {
+        let stream = &mut session.streams[work.direction as usize];
+        let held = stream.hold_len;
+        if held == 0 {
+            return;
+        }
+        let mut text = [0; TEXT];
+        let len = usize::from(held);
+        text[..len].copy_from_slice(&stream.capture[..len]);
+        stream.push(&Rewrite {
+            start: stream.hold_start(),
+            original_len: held,
+            new_len: held,
+            held_len: held,
+            text,
+            ..Rewrite::default()
+        });
+        stream.hold_len = 0;
+        work.rewrites += 1;
+        self.count(Reason::LineReleased);
+    }
+
+    fn announced(&mut self, session: &mut Session, work: &mut Work) {
+        let direction = work.direction;
+        let announcement = session.streams[direction as usize].parser.announcement();
+        if let Some(reason) = self.objection(session, direction, &announcement) {
+            self.refuse(session, reason);
+            return;
+        }
+        if direction == Direction::Ingress {
+            self.count(Reason::AnnouncementAccepted);
+            return;
+        }
+        self.forget_awaited(session, Reason::ExpectationReplaced);
+        let awaited = self.await_at(announcement.endpoint.port);
+        self.awaited = Some(awaited);
+        session.expectation = awaited;
+        session.flags |= session_flags::EXPECTING;
+        session.helped = session.helped.wrapping_add(1);
+        self.count(Reason::ExpectationCreated);
+        let mut new = announcement.endpoint;
+        // Where no address is announced, none is put in its place.
+        if !new.address.is_unspecified() {
+            new.address = self.outside_address();
+        }
+        if new == announcement.endpoint {
+            self.count(Reason::AnnouncementAccepted);
+            return;
+        }
+        self.count(Reason::AnnouncementRewritten);
+        let behind = work.from.wrapping_add(count(work.position));
+        let stream = &mut session.streams[direction as usize];
+        let (mut bytes, mut progress) = ([0; TEXT], Progress::default());
+        let mut text = Text::new(&mut bytes, &mut progress);
+        text.endpoint(announcement.kind, announcement.delimiter, &new);
+        // What is held behind the numbers, nobody else sends.
+        let held = usize::from(stream.hold_len);
+        for byte in stream.capture[..held]
+            .iter()
+            .skip(announcement.len as usize)
+        {
+            text.push(*byte);
+        }
+        let short = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+        stream.push(&Rewrite {
+            start: behind.wrapping_sub(announcement.distance),
+            original_len: short(announcement.len).max(stream.hold_len),
+            new_len: short(progress.len),
+            digest: announcement.digest,
+            digest_len: short(announcement.len),
+            held_len: stream.hold_len,
+            text: bytes,
+            ..Rewrite::default()
+        });
+        stream.hold_len = 0;
+        work.rewrites += 1;
+    }
+
+    /// Why an announcement is refused.
+    fn objection(
+        &self,
+        session: &Session,
+        direction: Direction,
+        announcement: &Announcement,
+    ) -> Option<Reason> {
+        let kind = announcement.kind;
+        let Announcement { endpoint, .. } = announcement;
+        let (own, known_as) = match direction {
+            Direction::Egress => (session.inside.address, self.key.outside.address),
+            Direction::Ingress => (self.key.peer.address, session.seen_peer.address),
+        };
+        let is_reply = kind == Kind::REPLY_227 || kind == Kind::REPLY_229;
+        let asked = [Kind::PASV.0, Kind::EPSV.0].contains(&session.outstanding);
+        // 0.0.0.0 in a 227 stands for its sender.
+        let is_implied = is_reply && endpoint.address.is_unspecified();
+        if session.flags & session_flags::GREETED == 0 {
+            Some(Reason::NotGreeted)
+        } else if is_reply && !asked {
+            Some(Reason::Unsolicited)
+        } else if session.flags & session_flags::EPSV_ALL != 0 && kind != Kind::REPLY_229 {
+            Some(Reason::EpsvAll)
+        } else if !is_implied && endpoint.address.is_v4() != own.is_v4() {
+            Some(Reason::WrongFamily)
+        } else if !is_implied && endpoint.address != own && endpoint.address != known_as {
+            Some(Reason::ThirdParty)
+        } else if endpoint.port == 0 {
+            Some(Reason::BadPort)
+        } else if endpoint.port < 1024 {
+            Some(Reason::LowPort)
+        } else {
+            None
+        }
+    }
+
+    fn refuse(&mut self, session: &mut Session, reason: Reason) {
+        session.refused = session.refused.wrapping_add(1);
+        session.last_refusal = reason as u8 + 1;
+        self.count(reason);
+    }
+
+    fn line(&mut self, session: &mut Session, direction: Direction) {
+        let (kind, code, problem) = {
+            let parser = &session.streams[direction as usize].parser;
+            (parser.kind(), parser.code(), parser.problem())
+        };
+        if let Some(problem) = problem {
+            self.refuse(session, problem);
+        }
+        if kind == Kind::LONG {
+            self.count(Reason::Unsupported);
+        }
+        match session.role(direction) {
+            Role::Client => self.command(session, kind),
+            Role::Server => self.reply(session, code),
+        }
+    }
+
+    fn command(&mut self, session: &mut Session, kind: Kind) {
+        session.commands = session.commands.wrapping_add(1);
+        match kind {
+            Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {
+                session.outstanding = kind.0;
+                session.outstanding_at = session.commands;
+            }
+            Kind::RESTART => {
+                session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
+                self.forget_awaited(session, Reason::ExpectationReplaced);
+            }
+            Kind::HTTP => {
+                session.flags |= session_flags::OPAQUE | session_flags::FOREIGN;
+                self.refuse(session, Reason::NotFtp);
+                self.forget_awaited(session, Reason::ExpectationTornDown);
+            }
+            _ => {}
+        }
+    }
+
+    fn reply(&mut self, session: &mut Session, code: u16) {
+        if code == 220 && session.flags & session_flags::GREETED == 0 {
+            session.flags |= session_flags::GREETED;
+            return;
+        }
+        if code == 230 || code == 232 {
+            session.flags |= session_flags::LOGGED_IN;
+        }
+        // Preliminary ones, and one that answers nothing.
+        if code < 200 || session.replies == session.commands {
+            return;
+        }
+        session.replies = session.replies.wrapping_add(1);
+        let outstanding = Kind(session.outstanding);
+        if outstanding == Kind::AUTH && (code == 234 || code == 334) {
+            session.flags |= session_flags::OPAQUE;
+            session.outstanding = 0;
+            self.count(Reason::Opaque);
+            self.forget_awaited(session, Reason::ExpectationTornDown);
+            return;
+        }
+        if outstanding == Kind::OTHER || session.replies != session.outstanding_at {
+            return;
+        }
+        session.outstanding = 0;
+        match outstanding {
+            Kind::PORT | Kind::EPRT if code >= 400 => {
+                self.forget_awaited(session, Reason::ExpectationTornDown);
+            }
+            Kind::EPSV_ALL if code < 400 => session.flags |= session_flags::EPSV_ALL,
+            _ => {}
+        }
+    }
+}

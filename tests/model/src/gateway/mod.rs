@@ -1,0 +1,542 @@
+//! A gateway on the host: what the programs do with the segments of one control
+//! connection, written a second time, in plain Rust.
+//!
+//! The state is the very [`Session`] that lives in the kernel's map, and grammar,
+//! texts, ring of rewrites and translation of numbers are the code of
+//! `ftp-helper-common` that the programs are compiled from. What is written anew is what
+//! the programs do with packets: there it works on a socket buffer by helper
+//! functions, in steps that the verifier can follow; here on a vector of bytes. So
+//! both can be compared after every segment, down to the last byte of the session.
+//!
+//! * [`lines`]: reading new bytes, decisions, rewrites.
+//! * [`wire`]: what goes on: texts in place, numbers translated.
+//!
+//! Not in the model, because no fuzzer sets them: FXP, strict mode, inside interfaces,
+//! detection on other ports, `CCC`, and the search for a free port, which has its
+//! own tests: the announced one is always free here.
+
+mod lines;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use ftp_helper_common::{
+    address::{Address, Endpoint},
+    expectation::ExpectationKey,
+    grammar::LineParser,
+    reason::Reason,
+    session::{Direction, Handshake, Session, SessionKey, flags as session_flags},
+    stream::{STASH, Stream, before, flags as stream_flags},
+};
+use zerocopy::FromZeros as _;
+
+use crate::{
+    segment::{Segment, flags},
+    stream::network::{Middle, Passed},
+};
+
+/// Rewrites that one segment may bring.
+const REWRITES_PER_SEGMENT: u32 = 4;
+
+/// What an interface does to segments.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// Most bytes of a packet behind the link header.
+    pub mtu: u32,
+    /// Size of the segments that the packet at hand was merged from, 0 for none.
+    pub merged: u32,
+}
+
+/// What becomes of a segment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It goes on, like this.
+    Next(Segment),
+    /// It goes no further.
+    Drop,
+    /// It goes back as the receiver's acknowledgment.
+    Answer(Segment),
+    /// It has to come by again in pieces, the first of this many bytes.
+    Split(Segment, usize),
+}
+
+/// The gateway and one control connection.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Both ends, as they are seen outside.
+    pub key: SessionKey,
+    /// Its entry in the table.
+    pub session: Option<Session>,
+    /// The handshake that is under way.
+    pub handshake: Option<Handshake>,
+    /// The awaited data connection, if there is one.
+    pub awaited: Option<ExpectationKey>,
+    /// What was counted.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The interface.
+    pub link: Link,
+    /// The client is counted for this session.
+    pub clients: u32,
+    /// The part of the next packet that is due.
+    piece: Option<Piece>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    sequence: u32,
+    offset: usize,
+    len: usize,
+}
+
+/// A segment under way through the gateway.
+#[derive(Clone, Debug)]
+struct Work {
+    segment: Segment,
+    direction: Direction,
+    /// Sender's numbers of the first byte, and behind the last one to be sent.
+    from: u32,
+    to: u32,
+    /// Payload bytes as the packet had them.
+    declared: usize,
+    /// Payload bytes that the parser has seen.
+    position: usize,
+    /// Rewrites that it brings.
+    rewrites: u32,
+    /// Its first byte on the wire.
+    wire: u32,
+    /// It has to go on in pieces.
+    split: usize,
+}
+
+/// Why a segment can not go on.
+struct Stop;
+
+impl Gateway {
+    /// A gateway that knows this connection.
+    pub fn new(key: SessionKey, session: Session) -> Self {
+        Self {
+            session: Some(session),
+            ..Self::empty(key)
+        }
+    }
+
+    /// A gateway that knows nothing yet.
+    pub fn empty(key: SessionKey) -> Self {
+        Self {
+            key,
+            session: None,
+            handshake: None,
+            awaited: None,
+            counts: BTreeMap::new(),
+            link: Link {
+                mtu: 65536,
+                merged: 0,
+            },
+            clients: 0,
+            piece: None,
+        }
+    }
+
+    /// Forgets the piece that is due, as when another packet came in between.
+    pub fn forget_piece(&mut self) {
+        self.piece = None;
+    }
+
+    /// Takes a segment through the gateway.
+    pub fn run(&mut self, segment: &Segment) -> Fate {
+        let mut segment = segment.clone();
+        let direction = segment.direction;
+        if direction == Direction::Egress {
+            self.cut_out(&mut segment);
+        }
+        if segment.flags & flags::SYN != 0 {
+            self.shake_hands(&segment);
+            return Fate::Next(segment);
+        }
+        if !self.find(&segment) {
+            return Fate::Next(segment);
+        }
+        let Some(mut session) = self.session.take() else {
+            return Fate::Next(segment);
+        };
+        let at = direction as usize;
+        session.streams[at].window = segment.window;
+        if segment.flags & flags::ACK != 0 {
+            session.streams[1 - at].hear(segment.acknowledgment);
+        }
+        let mut work = Work {
+            from: segment.sequence,
+            to: segment.sequence.wrapping_add(length(&segment.payload)),
+            declared: segment.payload.len(),
+            position: 0,
+            rewrites: 0,
+            wire: segment.sequence,
+            split: 0,
+            direction,
+            segment,
+        };
+        let from = work.from;
+        let declared = length(&work.segment.payload);
+        let fate = self.control(&mut session, &mut work);
+        // What pieces mean is the business of the one that carries it.
+        let ends = match fate {
+            Fate::Split(..) => 0,
+            _ => work.segment.flags & (flags::FIN | flags::RST),
+        };
+        if ends != 0 {
+            self.close(&mut session, direction, ends, from, declared);
+        }
+        self.session = Some(session);
+        fate
+    }
+
+    /// Another `amount` of this.
+    fn count(&mut self, reason: Reason) {
+        *self.counts.entry(reason.word()).or_default() += 1;
+    }
+
+    /// The piece that is due is made a segment of its own.
+    fn cut_out(&mut self, segment: &mut Segment) {
+        let Some(piece) = self.piece.take() else {
+            return;
+        };
+        let end = piece.offset + piece.len;
+        if segment.sequence != piece.sequence || end > segment.payload.len() {
+            return;
+        }
+        if end < segment.payload.len() {
+            segment.payload.truncate(end);
+            segment.flags &= !flags::FIN;
+        }
+        if piece.offset == 0 {
+            return;
+        }
+        segment.payload.drain(..piece.offset);
+        let offset = count(piece.offset);
+        segment.sequence = segment.sequence.wrapping_add(offset);
+        if segment.flags & flags::URG == 0 {
+            return;
+        }
+        if u32::from(segment.urgent) <= offset {
+            // A pointer without the flag means nothing.
+            segment.flags &= !flags::URG;
+        } else {
+            segment.urgent -= u16::try_from(offset).unwrap_or_default();
+        }
+    }
+
+    fn shake_hands(&mut self, segment: &Segment) {
+        let kind = segment.flags & (flags::SYN | flags::ACK | flags::RST | flags::FIN);
+        let to_server = is_to_server(segment);
+        if kind == flags::SYN && to_server {
+            self.handshake = Some(Handshake {
+                initiator: segment.sequence,
+                client_inside: (segment.direction == Direction::Egress).into(),
+                ..Handshake::default()
+            });
+            if let Some(session) = &mut self.session {
+                session.flags |= session_flags::RESTARTING;
+            }
+        } else if segment.flags & flags::ACK != 0
+            && !to_server
+            && let Some(handshake) = &mut self.handshake
+            && segment.acknowledgment == handshake.initiator.wrapping_add(1)
+        {
+            handshake.responder = segment.sequence;
+            handshake.answered = 1;
+        }
+    }
+
+    /// Whether the segment belongs to a session; a handshake that it completes makes
+    /// one.
+    fn find(&mut self, segment: &Segment) -> bool {
+        if let Some(session) = &self.session
+            && session.flags & session_flags::RESTARTING == 0
+        {
+            return true;
+        }
+        let proven = self.handshake.filter(|handshake| {
+            handshake.answered == 1
+                && is_to_server(segment)
+                && segment.sequence == handshake.initiator.wrapping_add(1)
+                && segment.acknowledgment == handshake.responder.wrapping_add(1)
+        });
+        if self.session.is_some() && proven.is_none() {
+            return true;
+        }
+        if segment.flags & (flags::RST | flags::FIN) != 0 {
+            return false;
+        }
+        if let Some(mut old) = self.session.take() {
+            self.end(&mut old);
+        }
+        // There is no conntrack entry; without a handshake that is the end of it.
+        self.count(Reason::ConntrackMissing);
+        let Some(handshake) = proven else {
+            return false;
+        };
+        self.open(segment, &handshake);
+        true
+    }
+
+    fn open(&mut self, segment: &Segment, handshake: &Handshake) {
+        let mut session = Session::new_zeroed();
+        session.inside = self.key.outside;
+        session.seen_peer = self.key.peer;
+        session.ifindex = crate::flow::IFINDEX;
+        let client_inside = segment.direction == Direction::Egress;
+        if client_inside {
+            session.flags |= session_flags::CLIENT_INSIDE;
+        }
+        let (egress, ingress) = if handshake.client_inside == 1 {
+            (handshake.initiator, handshake.responder)
+        } else {
+            (handshake.responder, handshake.initiator)
+        };
+        session.streams = [egress, ingress].map(|first| Stream {
+            next: first.wrapping_add(1),
+            flags: stream_flags::POSITIONED,
+            parser: LineParser::default(),
+            ..Stream::default()
+        });
+        self.handshake = None;
+        self.clients += 1;
+        self.count(Reason::SessionOpened);
+        self.session = Some(session);
+    }
+
+    /// The end of a direction, or of the connection.
+    fn close(
+        &mut self,
+        session: &mut Session,
+        direction: Direction,
+        ends: u8,
+        from: u32,
+        declared: u32,
+    ) {
+        let at = direction as usize;
+        let over = if ends & flags::RST != 0 {
+            session.streams[at].next == from
+        } else {
+            let end = from.wrapping_add(declared);
+            let stream = &mut session.streams[at];
+            if stream.flags & stream_flags::POSITIONED == 0 || stream.next == end {
+                stream.flags |= stream_flags::FINISHED;
+            }
+            let both = session.streams[0].flags & session.streams[1].flags;
+            both & stream_flags::FINISHED != 0
+        };
+        if over {
+            self.end(session);
+        }
+    }
+
+    fn end(&mut self, session: &mut Session) {
+        self.forget_awaited(session, Reason::ExpectationTornDown);
+        if session.flags & session_flags::CLOSED != 0 {
+            return;
+        }
+        session.flags |= session_flags::CLOSED;
+        self.clients = self.clients.saturating_sub(1);
+        self.count(Reason::SessionClosed);
+    }
+
+    /// Nothing is awaited for the session any more.
+    fn forget_awaited(&mut self, session: &mut Session, reason: Reason) {
+        if session.flags & session_flags::EXPECTING == 0 {
+            return;
+        }
+        session.flags &= !session_flags::EXPECTING;
+        if self.awaited.take().is_some() {
+            self.count(reason);
+        }
+    }
+
+    /// A segment of the session.
+    fn control(&mut self, session: &mut Session, work: &mut Work) -> Fate {
+        if work.segment.payload.is_empty() && !self.closes(session, work) {
+            return self.translate(session, work);
+        }
+        let sent = self.data(session, work);
+        if work.split > 0 {
+            self.count(Reason::SegmentSplit);
+            let len = work.segment.payload.len();
+            self.piece = Some(Piece {
+                sequence: work.segment.sequence,
+                offset: work.split,
+                len: len - work.split,
+            });
+            return Fate::Split(work.segment.clone(), work.split);
+        }
+        sent
+    }
+
+    /// A FIN without data that is more than a number.
+    fn closes(&self, session: &Session, work: &Work) -> bool {
+        let stream = &session.streams[work.direction as usize];
+        let is_positioned = stream.flags & stream_flags::POSITIONED != 0;
+        if work.segment.flags & flags::FIN == 0 || !is_positioned {
+            return false;
+        }
+        if before(stream.next, work.from) {
+            self.may_rewrite(session, work.direction)
+        } else {
+            !stream.is_plain()
+        }
+    }
+
+    /// Something in this direction may get another text.
+    fn may_rewrite(&self, session: &Session, direction: Direction) -> bool {
+        direction == Direction::Egress && session.inside.address != self.key.outside.address
+    }
+
+    fn data(&mut self, session: &mut Session, work: &mut Work) -> Fate {
+        let at = work.direction as usize;
+        let stream = &mut session.streams[at];
+        if stream.flags & stream_flags::POSITIONED == 0 {
+            stream.next = work.from;
+            stream.flags |= stream_flags::POSITIONED;
+        }
+        if session.flags & session_flags::OPAQUE != 0 {
+            return self.opaque(session, work);
+        }
+        let next = stream.next;
+        if before(next, work.from) {
+            self.stash(session, work);
+            return Fate::Drop;
+        }
+        let len = work.segment.payload.len();
+        let seen = (next.wrapping_sub(work.from) as usize).min(len);
+        self.take_stash(session, work);
+        let len = work.segment.payload.len();
+        let stream = &session.streams[at];
+        let closing = work.segment.flags & flags::FIN != 0 && stream.hold_len > 0;
+        let reaches = seen == next.wrapping_sub(work.from) as usize;
+        if seen < len || closing && reaches {
+            if !lines::has_room(stream) {
+                self.count(Reason::TooManyRewrites);
+                return Fate::Drop;
+            }
+            work.position = seen;
+            self.read(session, work);
+            let hold_len = self.settle(session, work);
+            let end = work.from.wrapping_add(count(work.position));
+            work.to = end;
+            let stream = &mut session.streams[at];
+            stream.next = end;
+            stream.hold_len = hold_len;
+            if 0 < work.position && work.position < len {
+                work.split = work.position;
+                return Fate::Drop;
+            }
+        }
+        self.send(session, work)
+    }
+
+    /// Encrypted data: what is held goes out in front of it.
+    fn opaque(&mut self, session: &mut Session, work: &mut Work) -> Fate {
+        let at = work.direction as usize;
+        if session.streams[at].hold_len > 0 {
+            if !lines::has_room(&session.streams[at]) {
+                self.count(Reason::TooManyRewrites);
+                return Fate::Drop;
+            }
+            self.release(session, work);
+        }
+        let stream = &mut session.streams[at];
+        if before(stream.next, work.to) {
+            stream.next = work.to;
+        }
+        self.send(session, work)
+    }
+
+    /// Keeps a short segment that came too early.
+    fn stash(&mut self, session: &mut Session, work: &Work) {
+        let stream = &mut session.streams[work.direction as usize];
+        let payload = &work.segment.payload;
+        let special = flags::FIN | flags::RST | flags::URG;
+        let is_special = work.segment.flags & special != 0;
+        if payload.len() > stream.stash.len() || is_special {
+            self.count(Reason::OutOfOrder);
+            return;
+        }
+        stream.stash_len = 0;
+        stream.stash.fill(0);
+        stream.stash[..payload.len()].copy_from_slice(payload);
+        stream.stash_start = work.from;
+        stream.stash_len = length(payload);
+        self.count(Reason::Reordered);
+    }
+
+    /// Appends what came too early, if it starts where the segment ends.
+    fn take_stash(&mut self, session: &mut Session, work: &mut Work) {
+        let limit = wire::limit(self.link, &work.segment);
+        let stream = &mut session.streams[work.direction as usize];
+        let len = length(&work.segment.payload);
+        let end = work.from.wrapping_add(len);
+        if stream.stash_len == 0 || before(end, stream.stash_start) {
+            return;
+        }
+        let extra = std::mem::take(&mut stream.stash_len);
+        let stash = std::mem::replace(&mut stream.stash, [0; STASH]);
+        if stream.stash_start == end && len + extra <= limit {
+            let payload = &mut work.segment.payload;
+            payload.extend_from_slice(&stash[..extra as usize]);
+            work.to = work.from.wrapping_add(len + extra);
+        }
+    }
+
+    /// The address under which the inside host is announced.
+    fn outside_address(&self) -> Address {
+        self.key.outside.address
+    }
+
+    /// Where a data connection of the inside host is awaited.
+    fn await_at(&self, port: u16) -> ExpectationKey {
+        ExpectationKey {
+            source: self.key.peer.address,
+            destination: Endpoint::new(self.outside_address(), port),
+        }
+    }
+}
+
+impl Middle for Gateway {
+    fn pass(&mut self, segment: &Segment) -> Result<Passed> {
+        Ok(match self.run(segment) {
+            Fate::Next(segment) => Passed::Next(segment),
+            Fate::Drop => Passed::Drop,
+            Fate::Answer(segment) => Passed::Answer(segment),
+            Fate::Split(segment, size) => {
+                // The pieces are made by who asked.
+                self.piece = None;
+                Passed::Split(segment, size)
+            }
+        })
+    }
+}
+
+impl Gateway {
+    /// The session; an error when there is none.
+    pub fn known(&self) -> Result<&Session> {
+        match &self.session {
+            Some(session) => Ok(session),
+            None => bail!("the gateway does not know the connection"),
+        }
+    }
+}
+
+/// The server's port is the only control port there is.
+fn is_to_server(segment: &Segment) -> bool {
+    segment.destination.port() == 21
+}
+
+/// A length as the programs count.
+fn length(bytes: &[u8]) -> u32 {
+    count(bytes.len())
+}
+
+/// A number as the programs count; segments are far shorter than its limit.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
