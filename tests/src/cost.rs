@@ -1,198 +1,141 @@
-//! What the programs cost per packet, by the kernel's own clock
-//! (`BPF_PROG_TEST_RUN`).
+//! What ftp-helper costs, next to others that could do its work, on one machine and
+//! in one run: `cargo xtask bench`.
+//!
+//! * [`tax`]: what everybody else pays. [`announcement`]: what one announcement takes.
+//! * [`sections`], [`latency`], [`scale`]: sessions, files and transfers; how much later
+//!   a data connection comes; many sessions at once.
+//! * [`peer`]: who is compared. [`task`], [`load`], [`stamps`], [`fill`]: what runs on
+//!   the lab's hosts.
+//! * [`amount`]: how much is measured. [`statistics`], [`samples`], [`report`]: what is
+//!   said of it.
+//! * [`document`], [`plot`], [`output`]: how it is shown. [`goals`]: what it should be.
 
-use anyhow::{Result, ensure};
-use ftp_helper_common::session::Direction;
+pub mod amount;
+pub mod announcement;
+mod bpf;
+mod conntrackd;
+pub mod document;
+pub mod empty;
+pub mod fill;
+pub mod goals;
+pub mod latency;
+pub mod load;
+pub mod machine;
+mod open_vswitch;
+pub mod output;
+mod packet;
+pub mod peer;
+pub mod plot;
+pub mod report;
+mod rig;
+#[cfg(test)]
+mod sample;
+pub mod samples;
+pub mod scale;
+pub mod sections;
+pub mod stamps;
+pub mod statistics;
+pub mod task;
+pub mod tax;
+mod traffic;
 
-use crate::packets::{
-    bench::{Bench, bench},
-    flow::{Flow, STARTS},
-    segment::{Segment, flags},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
 };
 
-/// Runs in one call of the kernel, where the packet stays as it is.
-const RUNS: u32 = 20_000;
+use anyhow::{Context as _, Result};
+use ftp_helper_common::session::Direction;
 
-/// Calls of which the fastest counts: what disturbs a measurement only adds to it.
-const ROUNDS: usize = 25;
+use self::{
+    amount::Amount,
+    machine::Machine,
+    report::{Report, SCHEMA, Section, Verified},
+};
 
-/// Single runs of which the median counts, where each needs a fresh session.
-const SINGLES: usize = 2_000;
+/// A program that does nothing.
+pub const EMPTY: &str = "empty program";
+/// This project.
+pub const OURS: &str = "ftp-helper";
+/// What ftp-helper takes more than the empty program.
+pub const NET: &str = "difference";
 
-/// The cost of one kind of packet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cost {
-    /// What the packet is.
-    pub what: String,
-    /// Nanoseconds per packet.
-    pub nanoseconds: f64,
+/// Measures one question.
+type Measure = fn(&Amount) -> Result<Section>;
+
+/// All questions, in the order of the document.
+pub const QUESTIONS: [(&str, Measure); 7] = [
+    (tax::NAME, tax::measure),
+    (tax::TRAFFIC, tax::measure_traffic),
+    (announcement::NAME, announcement::measure),
+    (sections::SESSIONS, sections::sessions),
+    (sections::TRANSFER, sections::transfers),
+    (scale::NAME, scale::measure),
+    (latency::NAME, latency::measure),
+];
+
+/// Measures the questions of these names, or all of them. One that can not be answered
+/// says so in its section. Needs root.
+pub fn measure(amount: &Amount, only: &[String]) -> Result<Report> {
+    let begin = Instant::now();
+    let machine = Machine::here();
+    let verified_instructions = verified()?;
+    let mut sections = Vec::new();
+    for (name, measure) in QUESTIONS {
+        if only.is_empty() || only.iter().any(|it| it == name) {
+            sections.push(answer(name, measure, amount));
+        }
+    }
+    Ok(Report {
+        schema_version: SCHEMA,
+        amount: amount.name.to_owned(),
+        machine,
+        seconds: statistics::tidy(begin.elapsed().as_secs_f64()),
+        verified_instructions,
+        sections,
+    })
 }
 
-/// Measures all kinds of packets. Needs root.
-pub fn measure() -> Vec<Cost> {
-    let mut costs = Vec::new();
-    bench(|bench| {
-        for (name, flow) in [
-            ("IPv4", Flow::client_inside(STARTS[0])),
-            ("IPv6", Flow::client_inside_v6(STARTS[0])),
+fn answer(name: &str, measure: Measure, amount: &Amount) -> Section {
+    eprintln!("== {name}");
+    let begin = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| measure(amount)));
+    let mut section = match outcome {
+        Ok(Ok(section)) => section,
+        Ok(Err(error)) => unanswered(name, &format!("{error:#}")),
+        Err(_) => unanswered(name, "it ended in a panic; what it said is in the output"),
+    };
+    section.seconds = statistics::tidy(begin.elapsed().as_secs_f64());
+    eprintln!("   {:.0} s", section.seconds);
+    section
+}
+
+fn unanswered(name: &str, reason: &str) -> Section {
+    eprintln!("   {reason}");
+    Section {
+        name: name.to_owned(),
+        title: name.to_owned(),
+        remarks: vec![format!("Not measured: {}", samples::one_line(reason))],
+        ..Section::default()
+    }
+}
+
+fn verified() -> Result<Vec<Verified>> {
+    let mut verified = Vec::new();
+    tax::on_bench(|bench| {
+        for (program, direction) in [
+            ("ingress", Direction::Ingress),
+            ("egress", Direction::Egress),
         ] {
-            untouched(bench, name, &flow, &mut costs)?;
-            lines(bench, name, &flow, &mut costs)?;
+            if let Some(instructions) = bench.datapath.verified_instructions(direction)? {
+                verified.push(Verified {
+                    program: program.to_owned(),
+                    instructions,
+                });
+            }
         }
         Ok(())
-    });
-    costs
-}
-
-/// Packets that go on as they are, so that the kernel can repeat the run.
-fn untouched(bench: &mut Bench, name: &str, flow: &Flow, costs: &mut Vec<Cost>) -> Result<()> {
-    let mut other = *flow;
-    for endpoint in [&mut other.peer, &mut other.seen_peer] {
-        endpoint.set_port(443);
-    }
-    let mut syn = other.ingress(0, "").flags(flags::SYN).acknowledgment(0);
-    syn.destination.set_port(8080);
-    let kinds = [
-        (
-            "not TCP, egress",
-            Direction::Egress,
-            not_tcp(&other.egress(0, "x")),
-        ),
-        (
-            "not TCP, ingress",
-            Direction::Ingress,
-            not_tcp(&other.ingress(0, "x")),
-        ),
-        (
-            "other TCP, egress",
-            Direction::Egress,
-            other.egress(0, "x").bytes(),
-        ),
-        (
-            "other TCP, ingress",
-            Direction::Ingress,
-            other.ingress(0, "x").bytes(),
-        ),
-        (
-            "other TCP, first packet, ingress",
-            Direction::Ingress,
-            syn.bytes(),
-        ),
-        (
-            "control, acknowledgment, egress",
-            Direction::Egress,
-            flow.inside_acknowledges(0, 0).bytes(),
-        ),
-        (
-            "control, acknowledgment, ingress",
-            Direction::Ingress,
-            flow.peer_acknowledges(0).bytes(),
-        ),
-    ];
-    for (what, direction, packet) in kinds {
-        bench.open(flow)?;
-        let outcome = bench.run(direction, &packet)?;
-        ensure!(outcome.packet == packet, "{name}, {what}: it was changed");
-        let mut fastest = u32::MAX;
-        for _ in 0..ROUNDS {
-            let outcome = bench.run_often(direction, &packet, RUNS)?;
-            fastest = fastest.min(outcome.nanoseconds);
-        }
-        costs.push(Cost {
-            what: format!("{name}, {what}"),
-            nanoseconds: fastest.into(),
-        });
-    }
-    Ok(())
-}
-
-/// Lines, each the first of its session. The cost of looking at the clock around a
-/// single run is taken off: that of a packet whose cost is known without it.
-fn lines(bench: &mut Bench, name: &str, flow: &Flow, costs: &mut Vec<Cost>) -> Result<()> {
-    let known = flow.inside_acknowledges(0, 0).bytes();
-    let often = costs
-        .iter()
-        .find(|cost| cost.what == format!("{name}, control, acknowledgment, egress"))
-        .map_or(0.0, |cost| cost.nanoseconds);
-    let clock = single(bench, flow, Direction::Egress, &known, false)? - often;
-    let is_v4 = flow.inside.is_ipv4();
-    let server = if is_v4 {
-        Flow::server_inside(STARTS[0])
-    } else {
-        Flow::server_inside_v6(STARTS[0])
-    };
-    let command = if is_v4 {
-        "PORT 10,0,0,2,195,149\r\n".to_owned()
-    } else {
-        format!("EPRT |2|{}|50069|\r\n", flow.inside.ip())
-    };
-    let reply = if is_v4 {
-        "227 Entering Passive Mode (10,0,0,3,195,149).\r\n"
-    } else {
-        "229 Entering Extended Passive Mode (|||50069|)\r\n"
-    };
-    let extended = if is_v4 {
-        "EPRT |1|10.0.0.2|50069|\r\n".to_owned()
-    } else {
-        "EPSV\r\n".to_owned()
-    };
-    for (what, flow, line, rewritten) in [
-        ("control, line of 6 bytes", flow, "NOOP\r\n", false),
-        (
-            "control, line of 47 bytes",
-            flow,
-            "RETR a-file-with-a-name-of-forty-letters-in-it\r\n",
-            false,
-        ),
-        ("announcing command", flow, &*command, true),
-        ("another announcing command", flow, &*extended, is_v4),
-        ("announcing reply", &server, reply, is_v4),
-    ] {
-        let packet = flow.egress(0, line).bytes();
-        let nanoseconds = single(bench, flow, Direction::Egress, &packet, rewritten)? - clock;
-        costs.push(Cost {
-            what: format!("{name}, {what}"),
-            nanoseconds: nanoseconds.max(0.0),
-        });
-    }
-    Ok(())
-}
-
-/// The median of single runs, each with a session that has seen nothing.
-fn single(
-    bench: &mut Bench,
-    flow: &Flow,
-    direction: Direction,
-    packet: &[u8],
-    rewritten: bool,
-) -> Result<f64> {
-    let mut session = flow.session();
-    // A reply is helped when it was asked for.
-    session.outstanding = ftp_helper_common::grammar::Kind::PASV.0;
-    session.outstanding_at = session.commands;
-    let mut taken = Vec::with_capacity(SINGLES);
-    for _ in 0..SINGLES {
-        bench.clear()?;
-        bench.set_session(flow, &session)?;
-        let outcome = bench.run(direction, packet)?;
-        ensure!(
-            (outcome.packet != packet) == rewritten,
-            "it was rewritten when it should not, or the other way round"
-        );
-        taken.push(outcome.nanoseconds);
-    }
-    taken.sort_unstable();
-    Ok(taken[SINGLES / 2].into())
-}
-
-/// The same packet as one of UDP.
-fn not_tcp(segment: &Segment) -> Vec<u8> {
-    let mut bytes = segment.bytes();
-    let protocol = if segment.source.is_ipv4() {
-        14 + 9
-    } else {
-        14 + 6
-    };
-    bytes[protocol] = 17;
-    bytes
+    })
+    .context("the programs do not load")?;
+    Ok(verified)
 }

@@ -1,23 +1,84 @@
 //! `cargo xtask bench`: what ftp-helper costs.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 
 use crate::{process, setup, workspace};
 
-/// Measure what ftp-helper costs, on this machine and as root.
+/// The others that could do ftp-helper's work, and what loads a gateway.
+const PACKAGES: [&str; 4] = ["conntrackd", "iperf3", "nfct", "openvswitch-switch"];
+
+/// Measure what ftp-helper costs, next to others that could do its work, on this
+/// machine and as root.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Write JSON instead of a table
+    /// Take about two minutes instead of a quarter of an hour
     #[arg(long)]
-    json: bool,
+    quick: bool,
+
+    /// Measure only this; may be given several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+
+    /// Write what was measured to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write docs/benchmarks.md, its plots and docs/benchmarks/latest.json
+    #[arg(long)]
+    write: bool,
+
+    /// What was measured earlier, for the document's section on before and after
+    /// [default: docs/benchmarks/before.json, if it is there]
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
+
+    /// Fail when the programs are too large for the verifier, or ftp-helper is worse
+    /// than it may be next to what was measured beside it
+    #[arg(long)]
+    check: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::everything()?;
+    provide_peers();
+    // Both as they are delivered: with debug builds it is the builds that are compared.
     let mut cargo = workspace::cargo();
-    cargo.args(["run", "--release", "--package", "ftp-helper-tests"]);
-    cargo.args(["--bin", "bench", "--"]);
-    cargo.args(options.json.then_some("--json"));
-    process::run(&mut cargo)
+    cargo.args(["build", "--release", "--package", "ftp-helper"]);
+    cargo.args(["--package", "ftp-helper-tests"]);
+    cargo.args(["--bin", "ftp-helper", "--bin", "bench"]);
+    process::run(&mut cargo)?;
+
+    let mut bench = process::as_root(workspace::artifact(true, "bench")?)?;
+    bench.env("FTP_HELPER_BIN", workspace::artifact(true, "ftp-helper")?);
+    bench.args(options.quick.then_some("--quick"));
+    bench.args(options.write.then_some("--write"));
+    bench.args(options.check.then_some("--check"));
+    for name in &options.only {
+        bench.args(["--only", name]);
+    }
+    for (flag, path) in [("--json", &options.json), ("--before", &options.before)] {
+        if let Some(path) = path {
+            let path = std::path::absolute(path)
+                .with_context(|| format!("{} is no path", path.display()))?;
+            bench.arg(flag).arg(path);
+        }
+    }
+    process::run(bench.current_dir(workspace::root()))
+}
+
+/// Installs what is compared with, where that is possible: what is missing is not
+/// measured.
+fn provide_peers() {
+    if !setup::debian::is_present() {
+        return;
+    }
+    for package in PACKAGES {
+        if let Err(error) = setup::debian::install("a peer to compare with", &[package.to_owned()])
+        {
+            println!("  not compared with {package}: {error:#}");
+        }
+    }
 }

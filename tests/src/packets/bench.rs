@@ -22,15 +22,13 @@ use nix::{
     unistd::{Pid, geteuid},
 };
 
+pub use super::flow::IFINDEX;
 use super::{
     decode::{describe, difference},
     flow::{Flow, STARTS, endpoint},
     pool,
     segment::Segment,
 };
-
-/// The loopback device, which is where the kernel pretends that packets are.
-pub const IFINDEX: u32 = 1;
 
 const CONTROL_PORT: u16 = 21;
 

@@ -1,0 +1,35 @@
+//! Those that are measured side by side.
+
+/// What a gateway does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Peer {
+    /// It forwards, without a single rule.
+    Routing,
+    /// It filters and translates, and nobody helps FTP.
+    Masquerade,
+    /// The same as before, once more: how far two measurements of one thing differ.
+    MasqueradeAgain,
+    /// With the kernel's helper.
+    Kernel,
+    /// With ftp-helper.
+    Ours,
+    /// Open vSwitch's own datapath, in a process.
+    OpenVswitch,
+    /// conntrackd's helper, a process that the kernel sends packets to.
+    Conntrackd,
+}
+
+impl Peer {
+    /// What the tables call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Routing => "plain routing",
+            Self::Masquerade => "masquerade",
+            Self::MasqueradeAgain => "masquerade, once more",
+            Self::Kernel => "nf_nat_ftp",
+            Self::Ours => super::OURS,
+            Self::OpenVswitch => "Open vSwitch",
+            Self::Conntrackd => "conntrackd",
+        }
+    }
+}

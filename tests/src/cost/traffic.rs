@@ -1,0 +1,341 @@
+//! What goes through a gateway: connections that are none of FTP's, sessions, files,
+//! large transfers.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{
+    amount::Amount,
+    load::{Tally, client::Mode},
+    peer::Peer,
+    rig::{FTP, Rig, WEB, rig, words},
+    samples::Samples,
+};
+use crate::{
+    process::Daemon,
+    setup::{Inside, Offloads},
+};
+
+/// Everything is cut on the way into the wire.
+pub(super) const WITHOUT_TSO: Offloads = Offloads {
+    tx_checksum: true,
+    tso: false,
+    gso: false,
+    gro: false,
+};
+
+/// A kind of session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Who is inside.
+    pub(super) inside: Inside,
+    /// Who opens data connections.
+    pub(super) mode: Mode,
+    /// Whether the data connection comes without help.
+    pub(super) is_plain: bool,
+}
+
+/// All of them.
+pub(super) const KINDS: [Kind; 3] = [
+    Kind {
+        name: "active, client inside",
+        inside: Inside::Client,
+        mode: Mode::Active,
+        is_plain: false,
+    },
+    Kind {
+        name: "passive, server inside",
+        inside: Inside::Server,
+        mode: Mode::Passive,
+        is_plain: false,
+    },
+    Kind {
+        name: "passive, client inside",
+        inside: Inside::Client,
+        mode: Mode::Passive,
+        is_plain: true,
+    },
+];
+
+impl Kind {
+    /// Those who are measured with this kind.
+    fn peers(self) -> Vec<Peer> {
+        let mut peers = vec![Peer::Kernel, Peer::Ours, Peer::Routing, Peer::Masquerade];
+        if self.inside == Inside::Client {
+            peers.push(Peer::OpenVswitch);
+        }
+        peers.push(Peer::Conntrackd);
+        peers
+    }
+
+    /// Why `peer` can not have it, if that is so.
+    fn obstacle(self, peer: Peer) -> Option<&'static str> {
+        (!self.is_plain && peer == Peer::Masquerade)
+            .then_some("nobody helps: the data connection does not come")
+    }
+
+    fn mode(self) -> &'static str {
+        match self.mode {
+            Mode::Active => "active",
+            Mode::Passive => "passive",
+        }
+    }
+}
+
+/// Lets everybody have a turn in each round. `turn` is told the round and who has the
+/// gateway. Who can not be set up, or fails, is asked once more in the next round and
+/// then left out. Behind the budget no further round begins.
+pub(super) fn rounds(
+    rig: &mut Rig,
+    peers: &[Peer],
+    (rounds, budget): (usize, Duration),
+    mut turn: impl FnMut(&mut Rig, usize, Peer) -> Result<()>,
+    mut refuse: impl FnMut(Peer, &anyhow::Error),
+) {
+    /// Failures after which it is no use.
+    const ENOUGH: usize = 2;
+
+    let mut failures = vec![0; peers.len()];
+    let begin = Instant::now();
+    for round in 0..rounds {
+        if round > 0 && begin.elapsed() > budget {
+            eprintln!("  {round} rounds are done in time, {rounds} were wanted");
+            break;
+        }
+        for (peer, failures) in peers.iter().zip(&mut failures) {
+            if *failures >= ENOUGH {
+                continue;
+            }
+            let outcome = rig.give(*peer).and_then(|()| turn(rig, round, *peer));
+            if let Err(error) = outcome {
+                *failures += 1;
+                eprintln!("  {}: {error:#}", peer.name());
+                refuse(*peer, &error);
+            }
+        }
+    }
+}
+
+/// Connections a second that have nothing to do with FTP, and throughput.
+pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
+    /// The same gateway twice first: they are compared most closely.
+    const PEERS: [Peer; 5] = [
+        Peer::Masquerade,
+        Peer::Ours,
+        Peer::MasqueradeAgain,
+        Peer::Kernel,
+        Peer::Routing,
+    ];
+
+    rig(Inside::Client, |rig| {
+        let (mut requests, mut bulk) = (Samples::default(), Samples::default());
+        let iperf = start_iperf(rig);
+        if let Err(error) = &iperf {
+            for (what, _) in BULK {
+                bulk.refuse(what, Peer::Ours.name(), &format!("{error:#}"));
+            }
+        }
+        let mut refused = Vec::new();
+        rounds(
+            rig,
+            &PEERS,
+            // As much as two kinds of sessions.
+            (amount.fine_rounds, amount.budget * 2),
+            |rig, round, peer| {
+                for clients in [1, 8] {
+                    let what = format!("{clients} at a time");
+                    let rate = web(rig, clients, amount.turn);
+                    requests.note(round, &what, peer.name(), rate);
+                }
+                for (what, offloads) in BULK {
+                    if iperf.is_ok() && round < amount.rounds {
+                        rig.set_offloads(offloads)?;
+                        let rate = iperf_rate(rig, amount);
+                        bulk.note(round, what, peer.name(), rate);
+                    }
+                }
+                rig.set_offloads(Offloads::default())
+            },
+            |peer, error| refused.push((peer, format!("{error:#}"))),
+        );
+        for (peer, reason) in refused {
+            requests.refuse("1 at a time", peer.name(), &reason);
+        }
+        Ok((requests, bulk))
+    })
+}
+
+const BULK: [(&str, Offloads); 2] = [
+    (
+        "TSO on",
+        Offloads {
+            tx_checksum: true,
+            tso: true,
+            gso: true,
+            gro: false,
+        },
+    ),
+    ("TSO off", WITHOUT_TSO),
+];
+
+fn web(rig: &Rig, clients: usize, time: Duration) -> Result<f64> {
+    let server = rig.server(WEB);
+    let words = words([&"web", &server, &clients, &time.as_millis()]);
+    rig.load::<Tally>(&words, time)?.rate()
+}
+
+/// Port of iperf3.
+const IPERF: u16 = 5201;
+
+fn start_iperf(rig: &Rig) -> Result<Daemon> {
+    let mut command = rig.lab.server.command("iperf3");
+    command.args(["--server", "--port", &IPERF.to_string()]);
+    Daemon::start(&mut command, &rig.lab.logs().join("iperf3.log"))
+        .context("iperf3 is not installed")
+}
+
+/// Gigabits a second, as the receiver counts.
+fn iperf_rate(rig: &Rig, amount: &Amount) -> Result<f64> {
+    let server = rig.server(IPERF);
+    let line = format!(
+        "iperf3 --client {} --port {IPERF} {} --json",
+        server.ip(),
+        amount.bulk.join(" ")
+    );
+    let text = rig.lab.client.must(&line)?;
+    let json: Value = serde_json::from_str(&text).context("iperf3 printed no JSON")?;
+    let bits = json["end"]["sum_received"]["bits_per_second"].as_f64();
+    Ok(bits.context("iperf3 told no rate")? / 1e9)
+}
+
+/// Whole sessions a second, and files a second.
+pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 2]> {
+    let mut samples = [Samples::default(), Samples::default()];
+    for kind in KINDS {
+        rig(kind.inside, |rig| {
+            let mut refused = Vec::new();
+            rounds(
+                rig,
+                &kind.peers(),
+                (amount.rounds, amount.budget),
+                |rig, round, peer| {
+                    if let Some(why) = kind.obstacle(peer) {
+                        refuse_all(&mut samples, kind, amount, peer, why);
+                        return Ok(());
+                    }
+                    if peer == Peer::OpenVswitch {
+                        rig.set_offloads(Offloads::NONE)?;
+                    }
+                    for clients in amount.clients {
+                        for (samples, unit) in samples.iter_mut().zip(["sessions", "files"]) {
+                            let rate = ftp(rig, unit, kind, *clients, amount.turn);
+                            samples.note(round, &row(kind, *clients), peer.name(), rate);
+                        }
+                    }
+                    rig.set_offloads(Offloads::default())
+                },
+                |peer, error| refused.push((peer, format!("{error:#}"))),
+            );
+            for (peer, why) in refused {
+                refuse_all(&mut samples, kind, amount, peer, &why);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(samples)
+}
+
+fn row(kind: Kind, clients: usize) -> String {
+    let plural = if clients == 1 { "" } else { "s" };
+    format!("{}, {clients} client{plural}", kind.name)
+}
+
+fn refuse_all(samples: &mut [Samples], kind: Kind, amount: &Amount, peer: Peer, why: &str) {
+    for samples in samples {
+        for clients in amount.clients {
+            samples.refuse(&row(kind, *clients), peer.name(), why);
+        }
+    }
+}
+
+fn ftp(rig: &Rig, unit: &str, kind: Kind, clients: usize, time: Duration) -> Result<f64> {
+    let milliseconds = time.as_millis();
+    let server = rig.server(FTP);
+    let words = words([
+        &"ftp",
+        &unit,
+        &server,
+        &kind.mode(),
+        &"--clients",
+        &clients,
+        &"--milliseconds",
+        &milliseconds,
+    ]);
+    rig.load::<Tally>(&words, time)?.rate()
+}
+
+/// Megabytes a second of one large file.
+pub(super) fn transfers(amount: &Amount) -> Result<Samples> {
+    let mut samples = Samples::default();
+    for kind in KINDS {
+        rig(kind.inside, |rig| {
+            let mut refused = Vec::new();
+            rounds(
+                rig,
+                &kind.peers(),
+                (amount.transfer_rounds, amount.budget),
+                |rig, round, peer| {
+                    for (what, offloads) in BULK {
+                        let what = format!("{}, {what}", kind.name);
+                        if let Some(why) = kind.obstacle(peer) {
+                            samples.refuse(&what, peer.name(), why);
+                            continue;
+                        }
+                        // Its datapath completes no checksums and takes no packet that
+                        // is larger than the wire's.
+                        let offloads = match peer {
+                            Peer::OpenVswitch if offloads.tso => {
+                                let why = "packets larger than the wire's are dropped";
+                                samples.refuse(&what, peer.name(), why);
+                                continue;
+                            }
+                            Peer::OpenVswitch => Offloads::NONE,
+                            _ => offloads,
+                        };
+                        rig.set_offloads(offloads)?;
+                        samples.note(round, &what, peer.name(), transfer(rig, kind, amount));
+                    }
+                    rig.set_offloads(Offloads::default())
+                },
+                |peer, error| refused.push((peer, format!("{error:#}"))),
+            );
+            for (peer, why) in refused {
+                for (what, _) in BULK {
+                    samples.refuse(&format!("{}, {what}", kind.name), peer.name(), &why);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(samples)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "files are far below 2^52 bytes")]
+fn transfer(rig: &Rig, kind: Kind, amount: &Amount) -> Result<f64> {
+    let limit = amount.transfer;
+    let server = rig.server(FTP);
+    let words = words([
+        &"transfer",
+        &server,
+        &kind.mode(),
+        &amount.file,
+        &limit.as_millis(),
+    ]);
+    let tally: Tally = rig.load(&words, limit)?;
+    ensure!(tally.done > 0, "no byte came");
+    Ok(tally.done as f64 / tally.seconds / 1e6)
+}
