@@ -85,7 +85,7 @@ mod tests {
         let mut plots: Vec<_> = fs::read_dir(directory.join(PLOTS))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".svg"))
+            .filter(|name| Path::new(name).extension() == Some("svg".as_ref()))
             .collect();
         plots.sort();
         fs::remove_dir_all(&directory).unwrap();

@@ -26,6 +26,11 @@ impl<K: Copy + Eq + Hash + Ord> Queue<K> {
         }
     }
 
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
+    }
+
     /// Sets the time of a key.
     pub(super) fn set(&mut self, key: K, time: u64) {
         self.remove(&key);

@@ -28,6 +28,10 @@ use crate::{
 /// (conntrack's `TIME_WAIT`): its last segments may still be repeated.
 const CLOSED: u64 = seconds(120);
 
+/// And for so long when closed ones fill half of the table: better that the last segment
+/// of some is repeated in vain than that new connections get no help.
+const CROWDED: u64 = seconds(10);
+
 /// Between the starts of two walks: what they look for takes minutes.
 const PAUSE: u64 = seconds(10);
 
@@ -40,6 +44,8 @@ type Bytes = [u8; size_of::<SessionKey>()];
 
 pub(super) struct Sessions {
     closed: Queue<Bytes>,
+    /// So many closed sessions are no crowd.
+    room: usize,
     limits: Limits,
     part: usize,
     step: Step,
@@ -62,6 +68,7 @@ impl Sessions {
     pub(super) fn new(capacity: usize, limits: Limits) -> Self {
         Self {
             closed: Queue::new(capacity.saturating_mul(2)),
+            room: capacity / 2,
             limits,
             part: part(capacity),
             step: Step::Pause(0),
@@ -85,11 +92,13 @@ impl Sessions {
 
     pub(super) fn turn(&mut self, maps: &mut Maps, now: u64) -> Result<Turn> {
         let mut turn = Turn::default();
-        while turn.looked < REMOVALS
-            && let Some(key) = self.closed.take_due(now)
-        {
+        while turn.looked < REMOVALS {
+            let kept = self.kept();
+            let Some(key) = self.closed.take_due(now.saturating_add(CLOSED - kept)) else {
+                break;
+            };
             turn.looked += 1;
-            self.remove_closed(maps, key, now)?;
+            self.remove_closed(maps, key, kept, now)?;
         }
         let mut left = self.part;
         while left > 0 {
@@ -103,13 +112,22 @@ impl Sessions {
         Ok(turn)
     }
 
+    /// How long closed sessions are kept now, in nanoseconds.
+    fn kept(&self) -> u64 {
+        if self.closed.len() > self.room {
+            CROWDED
+        } else {
+            CLOSED
+        }
+    }
+
     /// Looks at what is due: the same endpoints may be in use again.
-    fn remove_closed(&mut self, maps: &mut Maps, bytes: Bytes, now: u64) -> Result<()> {
+    fn remove_closed(&mut self, maps: &mut Maps, bytes: Bytes, kept: u64, now: u64) -> Result<()> {
         let key: SessionKey = transmute!(bytes);
         let Some(session) = maps.sessions.get(&key)? else {
             return Ok(());
         };
-        if self.limits.is_over(&session, now) {
+        if self.limits.is_over(&session, kept, now) {
             remove(maps, &key)?;
         } else if session.flags & flags::CLOSED != 0 {
             self.closed
@@ -134,7 +152,7 @@ impl Sessions {
                 let walked = maps.sessions.part(cursor, most)?;
                 let looked = walked.entries.len();
                 for (key, session) in walked.entries {
-                    if self.limits.is_over(&session, now) {
+                    if self.limits.is_over(&session, CLOSED, now) {
                         remove(maps, &key)?;
                     } else {
                         self.count.add(&key, &session);
@@ -194,11 +212,12 @@ impl Limits {
         }
     }
 
-    fn is_over(self, session: &Session, now: u64) -> bool {
+    /// Closed ones are kept for `closed` nanoseconds.
+    fn is_over(self, session: &Session, closed: u64, now: u64) -> bool {
         // A packet may come while we look: then last_seen is ahead of us.
         let idle = now.saturating_sub(session.last_seen);
         let limit = if session.flags & flags::CLOSED != 0 {
-            CLOSED
+            closed
         } else {
             self.established
         };
@@ -227,19 +246,19 @@ mod tests {
 
     #[test]
     fn closed_sessions_go_after_two_minutes() {
-        assert!(!LIMITS.is_over(&session(true, 100), seconds(220)));
-        assert!(LIMITS.is_over(&session(true, 100), seconds(221)));
+        assert!(!LIMITS.is_over(&session(true, 100), CLOSED, seconds(220)));
+        assert!(LIMITS.is_over(&session(true, 100), CLOSED, seconds(221)));
     }
 
     #[test]
     fn open_sessions_live_as_long_as_in_conntrack() {
-        assert!(!LIMITS.is_over(&session(false, 100), seconds(1100)));
-        assert!(LIMITS.is_over(&session(false, 100), seconds(1101)));
+        assert!(!LIMITS.is_over(&session(false, 100), CLOSED, seconds(1100)));
+        assert!(LIMITS.is_over(&session(false, 100), CLOSED, seconds(1101)));
     }
 
     #[test]
     fn a_packet_from_the_future_keeps_a_session() {
-        assert!(!LIMITS.is_over(&session(true, 500), seconds(100)));
+        assert!(!LIMITS.is_over(&session(true, 500), CLOSED, seconds(100)));
     }
 
     fn at(last: u8, port: u16) -> Endpoint {
@@ -321,6 +340,34 @@ mod tests {
             assert_eq!(sessions.turn(maps, seconds(271)).unwrap().looked, 1);
             assert_eq!(left(maps), [3]);
             maps.sessions.remove(&key(7, 3)).unwrap();
+        });
+    }
+
+    #[test]
+    fn closed_sessions_that_fill_half_of_the_table_go_early() {
+        with_maps(|maps| {
+            let mut sessions = Sessions::new(8, LIMITS);
+            sessions.step = Step::Pause(u64::MAX);
+            for port in 1..=6 {
+                let last_seen = 100 + u64::from(port);
+                let session = session(true, last_seen);
+                maps.sessions.insert(&key(7, port), &session).unwrap();
+                sessions.event(&Event {
+                    time: seconds(last_seen),
+                    session: key(7, port),
+                    reason: Reason::SessionClosed as u8,
+                    ..Event::default()
+                });
+            }
+            sessions.turn(maps, seconds(111)).unwrap();
+            assert_eq!(left(maps), [1, 2, 3, 4, 5, 6]);
+            sessions.turn(maps, seconds(112)).unwrap();
+            assert_eq!(left(maps), [2, 3, 4, 5, 6]);
+            // Four are no crowd, and have their time.
+            sessions.turn(maps, seconds(200)).unwrap();
+            assert_eq!(left(maps), [3, 4, 5, 6]);
+            sessions.turn(maps, seconds(300)).unwrap();
+            assert!(left(maps).is_empty());
         });
     }
 
