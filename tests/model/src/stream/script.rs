@@ -76,10 +76,11 @@ impl Script {
                 script.plain(line);
             } else if has_long_hold(role, line) {
                 return None;
-            } else if let Some(reading) = read
-                .reading
-                .filter(|reading| is_whole && is_translated && is_helped(reading, flow))
-            {
+            } else if let Some(reading) = read.reading.filter(|reading| {
+                // A reply's numbers are final when another byte follows.
+                let is_final = is_whole || role == Role::Server && reading.span.end < line.len();
+                is_final && is_translated && is_helped(reading, flow)
+            }) {
                 let Range { start, end } = reading.span;
                 // Numbers in front may be held until they turn out to be none.
                 script.place_of_itself(&line[..start]);
