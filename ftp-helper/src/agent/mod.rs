@@ -91,6 +91,8 @@ pub fn run(
         privileges::drop_others()?;
         // With the rights that it keeps: the API is asked over the network only.
         agent.discovery.follow(agent.settings.kubernetes.as_ref());
+        // Whoever waits for this line may use the socket, with the rights that it has now.
+        info!("ready: {}", agent.status());
         agent.supervisor.ready(&agent.status());
         loop {
             tokio::select! {
@@ -175,7 +177,6 @@ impl Agent {
         for absent in &settings.present.absent {
             warn!("{absent}");
         }
-        info!("ready: helping FTP on {}", settings.present);
         Ok(Self {
             settings,
             pins: pins.clone(),
