@@ -124,15 +124,18 @@ fn choose_advertised(work: &mut Work) {
 pub(crate) fn handshake(work: &mut Work, direction: Direction) {
     let to_server = work.to_server == 1;
     if work.packet.is_pure_syn() && to_server {
-        work.handshake = Handshake {
-            initiator: work.packet.sequence,
-            responder: 0,
-            client_inside: (direction == Direction::Egress).into(),
-            answered: 0,
-            reserved: [0; 2],
-        };
-        // A failure means no memory; then the connection is picked up later.
-        let _ = HANDSHAKES.insert(&work.key, &work.handshake, BPF_ANY.into());
+        let client_inside = (direction == Direction::Egress).into();
+        if !is_repeated(work, client_inside) {
+            work.handshake = Handshake {
+                initiator: work.packet.sequence,
+                responder: 0,
+                client_inside,
+                answered: 0,
+                reserved: [0; 2],
+            };
+            // A failure means no memory; then the connection is picked up later.
+            let _ = HANDSHAKES.insert(&work.key, &work.handshake, BPF_ANY.into());
+        }
         if let Some(session) = SESSIONS.get_ptr_mut(&work.key) {
             // SAFETY: not preallocated, so the element stays intact.
             unsafe { (*session).flags |= flags::RESTARTING };
@@ -149,6 +152,17 @@ pub(crate) fn handshake(work: &mut Work, direction: Direction) {
             entry.answered = 1;
         }
     }
+}
+
+/// Whether the SYN is noted already. Its sender may repeat it in the moment in which
+/// the SYN-ACK arrives, which has to stay known.
+#[inline(always)]
+fn is_repeated(work: &Work, client_inside: u8) -> bool {
+    HANDSHAKES.get_ptr(&work.key).is_some_and(|entry| {
+        // SAFETY: as in `handshake`.
+        let entry = unsafe { &*entry };
+        entry.initiator == work.packet.sequence && entry.client_inside == client_inside
+    })
 }
 
 /// The session of the packet; made when this is the third segment of a

@@ -205,6 +205,41 @@ fn handshakes_that_do_not_fit() {
     });
 }
 
+/// Both ends repeat theirs after the same second, and the two cross on the way.
+#[test]
+fn a_repeated_syn_behind_the_answer() {
+    for flow in [Flow::client_inside, Flow::server_inside] {
+        bench(|bench| {
+            let flow = flow(1000);
+            track(bench, &flow)?;
+            let before = u32::MAX;
+            let (mut syn, answer, third) = if flow.client_inside {
+                (
+                    flow.egress(before, ""),
+                    flow.ingress(before, ""),
+                    flow.inside_acknowledges(0, 0),
+                )
+            } else {
+                (
+                    flow.ingress(before, ""),
+                    flow.egress(before, ""),
+                    flow.peer_acknowledges(0),
+                )
+            };
+            syn.acknowledgment = 0;
+            let syn = syn.flags(flags::SYN);
+            let next = syn.sequence.wrapping_add(1);
+            let answer = answer.flags(flags::SYN | flags::ACK).acknowledgment(next);
+            bench.unchanged(&syn);
+            bench.unchanged(&answer);
+            bench.unchanged(&syn);
+            bench.unchanged(&third);
+            bench.counted(&[(Reason::SessionOpened, 1)]);
+            Ok(())
+        });
+    }
+}
+
 /// Found in the middle: its lines are known from the next line end on.
 #[test]
 fn a_connection_that_is_older_than_the_helper() {
