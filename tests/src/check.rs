@@ -19,6 +19,11 @@ use crate::{
 /// How long a client waits for what can not come.
 const HOPELESS: Duration = Duration::from_secs(2);
 
+/// How long a client waits on a wire that loses packets. The time that a handshake
+/// took is TCP's first estimate of a round trip (RFC 6298 section 2.2): after a few
+/// losses there, a lost reply is repeated after more than 20 seconds.
+const UNHURRIED: Duration = Duration::from_secs(60);
+
 /// An announcement and what became of it on the way to the other end.
 #[derive(Clone, Copy, Debug)]
 pub struct Rewrite {
@@ -44,8 +49,13 @@ pub fn exchange(
         commands: server.announcements()?.len(),
         replies: announcements(&server.replies()?)?.len(),
     };
-    let transcript = client.run(&lab.client, server.endpoint(), mode, &transfers.steps)?;
-    let transcript = transcript.success(&what)?;
+    let (host, endpoint, steps) = (&lab.client, server.endpoint(), &transfers.steps);
+    let transcript = if lab.setup.loses_packets() {
+        client.run_for(host, endpoint, mode, steps, UNHURRIED)
+    } else {
+        client.run(host, endpoint, mode, steps)
+    };
+    let transcript = transcript?.success(&what)?;
     transfers.arrived().context(what.clone())?;
     let rewrites = rewrites(lab, server, &transcript, mode, &known).context(what.clone())?;
     ensure!(

@@ -116,6 +116,12 @@ impl Setup {
         }
     }
 
+    /// Whether a wire loses some.
+    pub fn loses_packets(&self) -> bool {
+        let wires = [self.inside_wire, self.outside_wire];
+        wires.into_iter().flatten().any(|wire| wire.loss > 0)
+    }
+
     /// A short name for messages: `server inside, V6, Nat`.
     pub fn name(&self) -> String {
         let inside = match self.inside {
@@ -264,7 +270,8 @@ impl Addresses {
 pub struct Impairment {
     /// Where the choices start from.
     pub seed: u64,
-    /// Chance of a packet to get lost.
+    /// Chance of a packet to get lost; three in a row never are, which would
+    /// test the patience of TCP.
     pub loss: u32,
     /// Chance of a packet to be sent twice.
     pub duplication: u32,

@@ -12,11 +12,15 @@ use crate::setup::{ControlPort, Impairment};
 /// A packet that nothing overtakes goes on after this time.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// So many packets in a row get lost at most. TCP doubles its timers with each.
+const LOST_IN_A_ROW: usize = 2;
+
 /// One direction of a wire.
 pub(super) struct Direction {
     impairment: Impairment,
     ports: ControlPort,
     state: u64,
+    lost_in_a_row: usize,
     waiting: VecDeque<Waiting>,
 }
 
@@ -36,6 +40,7 @@ impl Direction {
             ports,
             // Any state but zero; the constant spreads small seeds.
             state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            lost_in_a_row: 0,
             waiting: VecDeque::new(),
         }
     }
@@ -69,10 +74,12 @@ impl Direction {
         let lost = self.chance(self.impairment.loss);
         let doubled = self.chance(self.impairment.duplication);
         let overtaken = self.chance(self.impairment.reordering);
-        if lost {
+        if lost && self.lost_in_a_row < LOST_IN_A_ROW {
+            self.lost_in_a_row += 1;
             counts.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        self.lost_in_a_row = 0;
         if overtaken {
             counts.overtaken.fetch_add(1, Ordering::Relaxed);
             self.waiting.push_back(Waiting {
