@@ -151,10 +151,12 @@ fn sessions_are_shown() {
         let table = agent.table(&["session", "list"])?;
         assert!(table.contains(&local.to_string()), "{table}");
 
-        let log = running.log()?;
+        // Events are read a few times per second.
         for at in &received {
             let outside = at.endpoint().expect("PORT names an address").to_string();
-            assert!(log.contains(&outside), "no {outside} in the log:\n{log}");
+            wait_for(&format!("{outside} in the log"), LIMIT, || {
+                Ok(running.log()?.contains(&outside).then_some(()))
+            })?;
         }
 
         ftp.control.command("QUIT")?.expect_code(221)?;
