@@ -14,9 +14,10 @@ use anyhow::{Context as _, Result, bail};
 
 const MAGIC: u16 = 0xeb9f;
 
-/// Size of the part that all types have: name, info, size or type.
-const TYPE: usize = 12;
-const MEMBER: usize = 12;
+/// Words of the part that all types have: name, info, size or type.
+const TYPE: usize = 3;
+/// Words of a member: name, type, offset.
+const MEMBER: usize = 3;
 
 /// Kinds of type, as far as they are looked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,11 +34,12 @@ pub(super) enum Kind {
 pub(super) struct Btf {
     /// What this BTF continues, if it is that of a module.
     base: Option<Rc<Self>>,
-    /// The type section.
-    types: Vec<u8>,
+    /// The type section, which consists of words. The kernel has hundreds of
+    /// thousands, and each start looks through them.
+    types: Vec<u32>,
     /// The string section.
     strings: Vec<u8>,
-    /// Offset of each type in `types`.
+    /// Where in `types` each one begins.
     offsets: Vec<usize>,
 }
 
@@ -61,19 +63,28 @@ impl Btf {
             bail!("this is no BTF of this machine's byte order");
         }
         let header = word(bytes, 4)? as usize;
-        let section = |offset_at: usize| -> Result<Vec<u8>> {
+        let section = |offset_at: usize| -> Result<&[u8]> {
             let start = header + word(bytes, offset_at)? as usize;
             let end = start + word(bytes, offset_at + 4)? as usize;
-            let section = bytes.get(start..end).context("a section is cut off")?;
-            Ok(section.to_vec())
+            bytes.get(start..end).context("a section is cut off")
         };
-        let (types, strings) = (section(8)?, section(16)?);
+        let (words, rest) = section(8)?.as_chunks();
+        if !rest.is_empty() {
+            bail!("the types are no words");
+        }
+        let types: Vec<u32> = words.iter().map(|word| u32::from_ne_bytes(*word)).collect();
+        let strings = section(16)?.to_vec();
 
         let mut offsets = Vec::new();
         let mut offset = 0;
         while offset < types.len() {
             offsets.push(offset);
-            offset += TYPE + extra(word(&types, offset + 4)?)?;
+            let info = *types.get(offset + 1).context("a type is cut off")?;
+            offset += TYPE + extra(info)?;
+        }
+        // Then every word of the common parts and the members is there.
+        if offset != types.len() {
+            bail!("a type is cut off");
         }
         Ok(Self {
             base,
@@ -99,8 +110,8 @@ impl Btf {
 
     fn position(&self, kind: Kind, name: &str) -> Option<usize> {
         self.offsets.iter().position(|offset| {
-            word(&self.types, offset + 4).is_ok_and(|info| kind_of(info) == kind as u32)
-                && word(&self.types, *offset).is_ok_and(|at| self.is_name(at, name))
+            kind_of(self.types[*offset + 1]) == kind as u32
+                && self.is_name(self.types[*offset], name)
         })
     }
 
@@ -108,11 +119,12 @@ impl Btf {
     /// structure or member, or when it does not start at a byte.
     pub(super) fn member_offset(&self, structure: &str, member: &str) -> Option<u32> {
         let offset = self.offsets[self.position(Kind::Struct, structure)?];
-        let info = word(&self.types, offset + 4).ok()?;
-        let bits = (0..members(info))
-            .map(|index| offset + TYPE + index * MEMBER)
-            .find(|at| word(&self.types, *at).is_ok_and(|name| self.is_name(name, member)))
-            .and_then(|at| word(&self.types, at + 8).ok())?;
+        let info = self.types[offset + 1];
+        let members = &self.types[offset + TYPE..][..members(info) * MEMBER];
+        let member = members
+            .chunks_exact(MEMBER)
+            .find(|words| self.is_name(words[0], member))?;
+        let bits = member[2];
         // With the kind flag, the upper eight bits are the size of a bit field.
         let bits = if has_kind_flag(info) {
             bits & 0x00ff_ffff
@@ -156,7 +168,7 @@ const fn has_kind_flag(info: u32) -> bool {
     info >> 31 != 0
 }
 
-/// Bytes behind the common part of a type.
+/// Words behind the common part of a type.
 fn extra(info: u32) -> Result<usize> {
     let members = members(info);
     Ok(match kind_of(info) {
@@ -164,13 +176,13 @@ fn extra(info: u32) -> Result<usize> {
         // type tag.
         2 | 7..=12 | 16 | 18 => 0,
         // Integer, variable, declaration tag.
-        1 | 14 | 17 => 4,
+        1 | 14 | 17 => 1,
         // Array.
-        3 => 12,
+        3 => 3,
         // Structure, union, data section, 64-bit enumeration.
-        4 | 5 | 15 | 19 => members * 12,
+        4 | 5 | 15 | 19 => members * MEMBER,
         // Enumeration, prototype.
-        6 | 13 => members * 8,
+        6 | 13 => members * 2,
         kind => bail!("type kind {kind} is not known: this kernel is newer than this ftp-helper"),
     })
 }

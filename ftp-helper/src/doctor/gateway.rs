@@ -1,12 +1,19 @@
 //! What the checks look at.
 
-use std::{cell::OnceCell, collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::Result;
 use ftp_helper_common::interface::{Interface, flags};
 
 use super::probe::{
     Patience,
+    conntrack::{self, Entry},
     iptables::{self, Save},
     link::{self, Address, Link},
     nft::{self, Ruleset},
@@ -59,6 +66,7 @@ pub struct Gateway {
     saves: OnceCell<Vec<Seen<Save>>>,
     links: OnceCell<Seen<Vec<Link>>>,
     addresses: OnceCell<Seen<Vec<Address>>>,
+    connections: RefCell<BTreeMap<u16, Rc<[Entry]>>>,
 }
 
 impl Gateway {
@@ -130,12 +138,8 @@ impl Gateway {
             saves: OnceCell::new(),
             links: OnceCell::new(),
             addresses: OnceCell::new(),
+            connections: RefCell::default(),
         }
-    }
-
-    /// How long others may take.
-    pub fn patience(&self) -> Patience {
-        self.patience
     }
 
     /// The control ports of all outside interfaces.
@@ -165,6 +169,17 @@ impl Gateway {
     /// The network devices.
     pub fn links(&self) -> &Seen<Vec<Link>> {
         self.links.get_or_init(|| seen(link::links()))
+    }
+
+    /// The TCP connections to a port. The kernel goes through its whole table for
+    /// them.
+    pub fn connections_to(&self, port: u16) -> Result<Rc<[Entry]>> {
+        if let Some(entries) = self.connections.borrow().get(&port) {
+            return Ok(entries.clone());
+        }
+        let entries: Rc<[Entry]> = conntrack::to_port(port, self.patience)?.into();
+        self.connections.borrow_mut().insert(port, entries.clone());
+        Ok(entries)
     }
 
     /// The addresses of a device.

@@ -16,7 +16,6 @@ use crate::doctor::{
     Finding, Gateway,
     gateway::Outside,
     probe::{
-        conntrack,
         iptables::Save,
         link::{Link, beneath},
         nft::{FlowTable, Rule, Ruleset},
@@ -169,7 +168,7 @@ fn in_iptables(save: &Save, outside: &Outside) -> Vec<Finding> {
 fn in_hardware(gateway: &Gateway, outside: &Outside) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for port in &outside.control_ports {
-        let entries = conntrack::to_port(*port, gateway.patience())?;
+        let entries = gateway.connections_to(*port)?;
         if entries.iter().any(|entry| entry.in_hardware) {
             let failure = Finding::fail(
                 "conntrack",

@@ -9,7 +9,6 @@ use super::{Check, counted};
 use crate::doctor::{
     Finding, Gateway,
     probe::{
-        conntrack,
         iptables::Save,
         nft::{Rule, Ruleset},
         nft_match::{may_match, may_reach, pairs},
@@ -178,7 +177,7 @@ fn by_default(ports: &BTreeSet<u16>) -> Result<Option<Finding>> {
 fn attached(gateway: &Gateway, ports: &BTreeSet<u16>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for port in ports {
-        let entries = conntrack::to_port(*port, gateway.patience())?;
+        let entries = gateway.connections_to(*port)?;
         let helped = entries
             .iter()
             .filter(|entry| entry.helper.as_deref() == Some(FTP))
