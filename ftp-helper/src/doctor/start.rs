@@ -13,8 +13,12 @@ use tracing::{debug, warn};
 use super::{CHECKS, Check, Finding, Gateway, Status, examine, probe::Patience};
 use crate::{agent::Settings, pins::PinDirectory};
 
-/// What the tools of the firewall may take, all together.
+/// What the tools of the firewall may take, all together: what is not known by then
+/// stays unsaid.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same where a start depends on the answer.
+const PATIENCE_TO_REFUSE: Duration = Duration::from_secs(60);
 
 /// What to do when somebody else works on the same control connections.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -32,7 +36,11 @@ pub fn look_around(
     pins: &PinDirectory,
     on_conflict: OnConflict,
 ) -> Result<()> {
-    let gateway = Gateway::of_start(pins, settings, Patience::Until(Instant::now() + PATIENCE))?;
+    let patience = match on_conflict {
+        OnConflict::Warn => PATIENCE,
+        OnConflict::Refuse => PATIENCE_TO_REFUSE,
+    };
+    let gateway = Gateway::of_start(pins, settings, Patience::Until(Instant::now() + patience))?;
     let quick: Vec<&Check> = CHECKS.iter().filter(|check| check.quick).collect();
     for finding in examine(&gateway, &quick) {
         let line = line(&finding);
