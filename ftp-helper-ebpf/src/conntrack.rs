@@ -27,6 +27,10 @@ static NF_CONN_TUPLEHASH: u32 = 0;
 #[unsafe(no_mangle)]
 static NF_CONN_MARK: u32 = 0;
 
+/// Byte offset of `proto` in `struct nf_conn`, set by the agent from BTF.
+#[unsafe(no_mangle)]
+static NF_CONN_PROTO: u32 = 0;
+
 /// `struct nf_conntrack_tuple_hash`: a list node of two pointers, then the tuple.
 const TUPLE_HASH_SIZE: u32 = 56;
 const TUPLE_IN_HASH: u32 = 16;
@@ -129,6 +133,24 @@ impl Tuple {
     }
 }
 
+/// `struct ip_ct_tcp_state`: what conntrack knows of the sender in a direction. The two
+/// of a connection come first in `nf_conn.proto`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Sender {
+    /// Behind the last byte that it sent.
+    end: u32,
+    max_end: u32,
+    /// Its largest window; 0 when conntrack has seen nothing of it yet.
+    max_window: u32,
+    max_acknowledged: u32,
+    rest: u32,
+}
+
+/// The longest way ahead of the last byte that conntrack saw at which a segment is
+/// believed to be the sender's own.
+const AHEAD: u32 = u16::MAX as u32;
+
 /// Fills a tuple and returns its size. The destination says of which family it
 /// is: a source may be left open (`::`).
 #[inline(always)]
@@ -148,11 +170,27 @@ pub(crate) fn fill(tuple: &mut bpf_sock_tuple, source: &Endpoint, destination: &
     }
 }
 
+/// Who began a connection.
+#[derive(Clone, Copy, Eq, PartialEq)]
+#[repr(u32)]
+pub(crate) enum Beginner {
+    /// conntrack does not know the connection.
+    Unknown,
+    /// The inside host.
+    Inside,
+    /// The host outside.
+    Peer,
+}
+
 /// The inside host's own endpoint of a control connection, and the peer as that
 /// host sees it. conntrack hashes a connection by its original tuple and by its
 /// reply tuple; the way in from the outside is always one of the two.
 #[inline(always)]
-pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endpoint; 2]) -> bool {
+pub(crate) fn inside_of(
+    skb: *mut __sk_buff,
+    key: &SessionKey,
+    found: &mut [Endpoint; 2],
+) -> Beginner {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
@@ -161,7 +199,7 @@ pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endp
     let entry =
         unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
     if entry.is_null() {
-        return false;
+        return Beginner::Unknown;
     }
     // SAFETY: a read-only global that the agent sets; volatile, so that the
     // compiler does not take the zero above for its value.
@@ -197,12 +235,52 @@ pub(crate) fn inside_of(skb: *mut __sk_buff, key: &SessionKey, found: &mut [Endp
         result
     };
     if result != 0 {
-        return false;
+        return Beginner::Unknown;
     }
     let is_v4 = key.peer.address.is_v4();
     found[0] = Tuple::endpoint(is_v4, &inside.source, inside.source_port);
     found[1] = Tuple::endpoint(is_v4, &inside.destination, inside.destination_port);
-    true
+    if other == 0 {
+        Beginner::Inside
+    } else {
+        Beginner::Peer
+    }
+}
+
+/// Whether a segment from the peer may be where it says, by what conntrack saw of that
+/// connection so far: netfilter judges the segment itself only behind us.
+#[inline(never)]
+pub(crate) fn expects(skb: *mut __sk_buff, key: &SessionKey, sequence: u32) -> bool {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let mut options = Options::new();
+    let size = fill(&mut tuple, &key.peer, &key.outside);
+    // SAFETY: both structures are readable for the sizes given.
+    let entry =
+        unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
+    if entry.is_null() {
+        return false;
+    }
+    // SAFETY: as for `NF_CONN_TUPLEHASH`.
+    let proto = unsafe { core::ptr::read_volatile(&raw const NF_CONN_PROTO) };
+    // SAFETY: integers only.
+    let mut senders: [Sender; 2] = unsafe { core::mem::zeroed() };
+    // SAFETY: as in `inside_of`.
+    let result = unsafe {
+        let result = bpf_probe_read_kernel(
+            (&raw mut senders).cast(),
+            size_of::<[Sender; 2]>() as u32,
+            entry.byte_add(proto as usize).cast(),
+        );
+        bpf_ct_release(entry);
+        result
+    };
+    let peer = if options.direction == DIR_ORIGINAL {
+        senders[0]
+    } else {
+        senders[1]
+    };
+    result == 0 && (peer.max_window == 0 || sequence.wrapping_sub(peer.end) <= AHEAD)
 }
 
 /// Removes the entry that a connection between the same ends left in TIME_WAIT:
@@ -233,6 +311,18 @@ fn evict(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) {
     }
 }
 
+/// What became of an entry.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is there.
+    Made,
+    /// Another one has its place.
+    Refused,
+    /// The table is full, or there is no memory: there may be room a little later.
+    NoRoom,
+}
+
 /// Creates the entry of an awaited data connection before netfilter sees its
 /// SYN. From then on netfilter translates and admits it like any other.
 #[inline(always)]
@@ -241,7 +331,7 @@ pub(crate) fn admit(
     packet: &Packet,
     expectation: &Expectation,
     mark: u32,
-) -> bool {
+) -> Entry {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
@@ -254,7 +344,7 @@ pub(crate) fn admit(
     let entry =
         unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
     if entry.is_null() {
-        return false;
+        return Entry::NoRoom;
     }
     let moved = target != destination;
     // SAFETY: `entry` is ours until it is inserted, which also gives it up when
@@ -274,11 +364,11 @@ pub(crate) fn admit(
         bpf_ct_insert_entry(entry)
     };
     if inserted.is_null() {
-        return false;
+        return Entry::Refused;
     }
     // SAFETY: the reference that the insertion returned.
     unsafe { bpf_ct_release(inserted) };
-    true
+    Entry::Made
 }
 
 /// Programs may write this one field of an entry themselves.

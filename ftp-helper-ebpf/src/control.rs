@@ -5,12 +5,12 @@ use core::ffi::c_void;
 use ftp_helper_common::{
     grammar::{ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING, Role, TEXT},
     reason::Reason,
-    session::flags,
+    session::{Direction, flags},
     stream::{Question, REWRITES, before, flags as stream_flags},
 };
 
 use crate::{
-    Verdict, announce, clear, detect, event, expectation,
+    Verdict, announce, clear, conntrack, detect, event, expectation,
     frame::{CHUNK, Frame},
     hold, journal, lock, log,
     packet::tcp_flags,
@@ -50,21 +50,15 @@ pub(crate) fn handle(frame: &mut Frame) -> Verdict {
 
 /// A FIN without data that needs more than other numbers: it carries what was held
 /// in front of it, because nobody else will; and where it stands on the wire is
-/// not known before everything in front of it was read.
+/// not known before everything in front of it was read. One that came too early may
+/// not pass: it would not be repeated, and the session would never end.
 #[inline(always)]
 fn closes(frame: &mut Frame) -> bool {
     let from = frame.work().from;
     let stream = frame.stream();
     let is_positioned = stream.flags & stream_flags::POSITIONED != 0;
     let (is_early, is_plain) = (before(stream.next, from), stream.is_plain());
-    if !frame.work().packet.has(tcp_flags::FIN) || !is_positioned {
-        return false;
-    }
-    if is_early {
-        announce::may_rewrite(frame)
-    } else {
-        !is_plain
-    }
+    frame.work().packet.has(tcp_flags::FIN) && is_positioned && (is_early || !is_plain)
 }
 
 /// Only the headers have to be changed, if anything.
@@ -100,9 +94,8 @@ fn finish(frame: &mut Frame, result: Result<(), ()>) -> Verdict {
 fn data(frame: &mut Frame) -> Verdict {
     let (from, len) = (frame.work().from, frame.work().len);
     let stream = frame.stream();
-    if stream.flags & stream_flags::POSITIONED == 0 {
-        stream.next = from;
-        stream.flags |= stream_flags::POSITIONED;
+    if stream.flags & stream_flags::POSITIONED == 0 && !position(frame) {
+        return translate(frame);
     }
     if frame.session().flags & flags::OPAQUE != 0 && !clear::clears(frame) {
         return opaque(frame);
@@ -148,6 +141,21 @@ fn data(frame: &mut Frame) -> Verdict {
         }
     }
     send(frame)
+}
+
+/// The first segment of a session that was picked up in the middle tells where its
+/// stream is; but anybody can send one under the peer's address.
+#[inline(always)]
+fn position(frame: &mut Frame) -> bool {
+    let (skb, from) = (frame.skb, frame.work().from);
+    let is_from_peer = frame.direction() == Direction::Ingress;
+    if is_from_peer && !conntrack::expects(skb, &frame.work().key, from) {
+        return false;
+    }
+    let stream = frame.stream();
+    stream.next = from;
+    stream.flags |= stream_flags::POSITIONED;
+    true
 }
 
 /// The segment may push [`REWRITES_PER_SEGMENT`] rewrites out of the ring. The

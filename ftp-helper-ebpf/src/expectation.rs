@@ -1,6 +1,6 @@
 //! Awaited data connections: created by an announcement, used up by a SYN.
 
-use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
 use ftp_helper_common::{
     address::Address,
     expectation::{Expectation, ExpectationKey},
@@ -11,7 +11,8 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    conntrack, event,
+    conntrack::{self, Entry},
+    event,
     frame::{Frame, Work},
     fxp, journal,
     maps::{EXPECTATIONS, INTERFACES},
@@ -117,8 +118,8 @@ pub(crate) enum Admission {
     None,
     /// It is awaited, and was dealt with.
     Done,
-    /// It is awaited, but the tables are on the move.
-    Frozen,
+    /// It is awaited, but the tables are on the move, or conntrack's is full.
+    Later,
 }
 
 /// Admits an awaited SYN.
@@ -135,7 +136,7 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
         return Admission::None;
     };
     if interface.flags & interface_flags::FROZEN != 0 {
-        return Admission::Frozen;
+        return Admission::Later;
     }
     let key = &work.awaited;
     // SAFETY: not preallocated, so the element stays intact during this run.
@@ -148,18 +149,30 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
     if EXPECTATIONS.remove(key).is_err() {
         return Admission::None;
     }
-    let reason = if event::now() >= expectation.expires {
-        Reason::ExpectationExpired
-    } else if conntrack::admit(skb, &work.packet, expectation, interface.ct_mark) {
-        // SAFETY: as above.
-        unsafe {
-            (*skb).mark = (*skb).mark & !interface.skb_mark_mask | interface.skb_mark;
-        }
-        Reason::ExpectationMatched
+    let entry = if event::now() >= expectation.expires {
+        None
     } else {
-        Reason::ConntrackInsertFailed
+        let mark = interface.ct_mark;
+        Some(conntrack::admit(skb, &work.packet, expectation, mark))
+    };
+    let reason = match entry {
+        None => Reason::ExpectationExpired,
+        Some(Entry::Made) => {
+            // SAFETY: as above.
+            unsafe {
+                (*skb).mark = (*skb).mark & !interface.skb_mark_mask | interface.skb_mark;
+            }
+            Reason::ExpectationMatched
+        }
+        Some(Entry::Refused | Entry::NoRoom) => Reason::ConntrackInsertFailed,
     };
     report(reason, key, expectation);
+    // Netfilter would have no entry for it either, or one that leads nowhere. It comes
+    // again, and is awaited then as it was, unless another announcement has its place.
+    if entry == Some(Entry::NoRoom) {
+        let _ = EXPECTATIONS.insert(key, expectation, BPF_NOEXIST.into());
+        return Admission::Later;
+    }
     Admission::Done
 }
 

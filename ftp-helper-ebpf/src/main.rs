@@ -57,6 +57,7 @@ mod port;
 mod repeat;
 mod rewrite;
 mod ring;
+mod seen;
 mod sequence;
 mod session;
 mod skb;
@@ -156,7 +157,7 @@ fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Class
         match expectation::admit(skb, work) {
             Admission::None => {}
             Admission::Done => return Class::Other,
-            Admission::Frozen => return Class::Repeat,
+            Admission::Later => return Class::Repeat,
         }
     }
     work.is_open = 0;

@@ -29,6 +29,13 @@ pub(crate) static SESSIONS: HashMap<SessionKey, Session> =
 pub(crate) static HANDSHAKES: LruHashMap<SessionKey, Handshake> =
     LruHashMap::with_max_entries(16384, 0);
 
+/// A Bloom filter of the connections whose SYN was seen: see [`seen`](crate::seen). A
+/// mebibyte, of which two bytes are a connection's.
+#[map]
+pub(crate) static BEGUN: Array<[u8; BEGUN_PAGE]> = Array::with_max_entries(BEGUN_PAGES, 0);
+pub(crate) const BEGUN_PAGE: usize = 1 << 12;
+pub(crate) const BEGUN_PAGES: u32 = 256;
+
 /// Awaited data connections.
 #[map]
 pub(crate) static EXPECTATIONS: HashMap<ExpectationKey, Expectation> =

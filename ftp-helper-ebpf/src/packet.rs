@@ -181,17 +181,15 @@ fn skip_extensions(
 ) -> bool {
     let mut next = first;
     for _ in 0..MAX_EXTENSIONS {
+        if !is_extension(next) {
+            return false;
+        }
         let at = network + work.packet.transport;
         let Some(header) = skb::load_header::<[u8; 4]>(skb, start, at, &mut work.chunk) else {
             return false;
         };
         let [following, len, offset_high, offset_low] = *header;
-        let len = if next == IpProto::HopOpt as u8
-            || next == IpProto::Ipv6Route as u8
-            || next == IpProto::Ipv6Opts as u8
-        {
-            (u32::from(len) + 1) * 8
-        } else if next == IpProto::Ipv6Frag as u8 {
+        let len = if next == IpProto::Ipv6Frag as u8 {
             let fragment = u16::from_be_bytes([offset_high, offset_low]);
             if fragment & 0xfff8 != 0 {
                 return false;
@@ -201,7 +199,7 @@ fn skip_extensions(
         } else if next == IpProto::Ah as u8 {
             (u32::from(len) + 2) * 4
         } else {
-            return false;
+            (u32::from(len) + 1) * 8
         };
         work.packet.transport += len;
         work.packet.segment_len = work.packet.segment_len.wrapping_sub(len);

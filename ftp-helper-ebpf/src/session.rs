@@ -12,12 +12,17 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    Verdict, conntrack, control, event, expectation,
+    Verdict,
+    conntrack::{self, Beginner},
+    control, event, expectation,
     frame::{Frame, Work},
     maps::{ADVERTISED, CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     packet::tcp_flags,
-    piece,
+    piece, seen,
 };
+
+/// Most bytes that a client sends before anybody answers.
+const FIRST_FLIGHT: u32 = u16::MAX as u32;
 
 /// A TCP packet of a control connection, or of one that may become one.
 #[inline(always)]
@@ -50,6 +55,7 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
         return Verdict::Drop;
     }
     if work.packet.has(tcp_flags::SYN) {
+        seen::note(&work.key);
         handshake(work, direction);
         return Verdict::Next;
     }
@@ -133,7 +139,7 @@ pub(crate) fn handshake(work: &mut Work, direction: Direction) {
                 answered: 0,
                 reserved: [0; 2],
             };
-            // A failure means no memory; then the connection is picked up later.
+            // A failure means no memory; then the connection goes on without help.
             let _ = HANDSHAKES.insert(&work.key, &work.handshake, BPF_ANY.into());
         }
         if let Some(session) = SESSIONS.get_ptr_mut(&work.key) {
@@ -178,12 +184,13 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
     }
     work.is_proven = 0;
     work.is_candidate = 0;
-    if let Some(entry) = HANDSHAKES.get_ptr(&work.key) {
+    let noted = HANDSHAKES.get_ptr(&work.key);
+    if let Some(entry) = noted {
         // SAFETY: as in `handshake`.
         work.handshake = unsafe { *entry };
         let proven = work.handshake.answered == 1
             && work.to_server == 1
-            && work.packet.sequence == work.handshake.initiator.wrapping_add(1)
+            && is_early(work.packet.sequence, work.handshake.initiator)
             && work.packet.acknowledgment == work.handshake.responder.wrapping_add(1);
         work.is_proven = proven.into();
     }
@@ -202,6 +209,10 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
     if work.is_open == 0 {
         return None;
     }
+    // One that began under our eyes, and not as it should, is not an old one.
+    if work.is_proven == 0 && (noted.is_some() || seen::is_noted(&work.key)) {
+        return None;
+    }
     let client_inside = (direction == Direction::Egress) == (work.to_server == 1);
     if !open(skb, work, client_inside) {
         return None;
@@ -209,17 +220,31 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
     SESSIONS.get_ptr_mut(&work.key)
 }
 
+/// Whether the segment is the initiator's first one, or came before it: what is missing
+/// comes again.
+#[inline(always)]
+fn is_early(sequence: u32, initiator: u32) -> bool {
+    sequence.wrapping_sub(initiator).wrapping_sub(1) <= FIRST_FLIGHT
+}
+
 /// Makes a session for the packet in the working memory.
 #[inline(never)]
 pub(crate) fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) -> bool {
     work.endpoints = [work.key.outside, work.key.peer];
-    let learned = conntrack::inside_of(skb, &work.key, &mut work.endpoints);
+    let beginner = conntrack::inside_of(skb, &work.key, &mut work.endpoints);
+    let learned = beginner != Beginner::Unknown;
     if !learned {
         event::count(Reason::ConntrackMissing);
-        // Junk without a handshake must not fill the table.
-        if work.is_proven == 0 {
-            return false;
-        }
+    }
+    // Junk without a handshake must not fill the table; and a server does not begin a
+    // control connection, whatever port it has.
+    let client = if client_inside {
+        Beginner::Inside
+    } else {
+        Beginner::Peer
+    };
+    if work.is_proven == 0 && beginner != client {
+        return false;
     }
     if !admit_client(work, client_inside) {
         event::count(Reason::ClientLimit);
@@ -267,6 +292,10 @@ pub(crate) fn open(skb: *mut __sk_buff, work: &mut Work, client_inside: bool) ->
     };
     if SESSIONS.insert(&work.key, &*new, BPF_ANY.into()).is_err() {
         event::count(Reason::SessionTableFull);
+        // Without a session, nobody counts it off.
+        if work.interface.client_limit != 0 {
+            uncount_client(&work.announced.address);
+        }
         return false;
     }
     event::report(
@@ -319,6 +348,11 @@ fn release_client(frame: &mut Frame) {
     } else {
         &work.key.peer.address
     };
+    uncount_client(client);
+}
+
+#[inline(always)]
+fn uncount_client(client: &Address) {
     if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
         // SAFETY: not preallocated, so the element stays intact.
         let sessions = unsafe { &mut *sessions };

@@ -1,11 +1,23 @@
 //! The clock of the maps.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fs,
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 
 const NANOSECONDS: u64 = 1_000_000_000;
+
+/// Nanoseconds by which this process's time namespace is ahead of the machine: a
+/// container may have one, and the programs know nothing of it.
+static AHEAD: LazyLock<i64> = LazyLock::new(|| {
+    let offsets = fs::read_to_string("/proc/self/timens_offsets");
+    // Without the file there are no time namespaces.
+    offsets.map_or(0, |text| ahead(&text))
+});
 
 /// `CLOCK_BOOTTIME` in nanoseconds, as the programs stamp it: it runs on while
 /// the machine sleeps, like the time-outs of the far side do.
@@ -13,7 +25,20 @@ pub fn now() -> Result<u64> {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).context("can not read CLOCK_BOOTTIME")?;
     let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
     let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or_default();
-    Ok(seconds * NANOSECONDS + nanoseconds)
+    Ok((seconds * NANOSECONDS + nanoseconds).saturating_add_signed(-*AHEAD))
+}
+
+/// The nanoseconds in a line like `boottime        86400         0`.
+fn ahead(offsets: &str) -> i64 {
+    offsets
+        .lines()
+        .find_map(|line| {
+            let mut words = line.strip_prefix("boottime")?.split_whitespace();
+            let seconds: i64 = words.next()?.parse().ok()?;
+            let nanoseconds: i64 = words.next()?.parse().ok()?;
+            seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+        })
+        .unwrap_or_default()
 }
 
 /// A time of this clock as a date (RFC 3339, UTC), for people and JSON.
@@ -55,6 +80,21 @@ pub fn to_words(nanoseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        for (text, nanoseconds) in [
+            (
+                "monotonic  5  6\nboottime        86400         7\n",
+                86_400_000_000_007,
+            ),
+            ("monotonic  0  0\nboottime  -2  500000000\n", -1_500_000_000),
+            ("monotonic  0  0\n", 0),
+            ("", 0),
+        ] {
+            assert_eq!(ahead(text), nanoseconds, "{text}");
+        }
+    }
 
     #[test]
     fn words_have_at_most_two_units() {

@@ -55,12 +55,14 @@ pub struct RawTcp {
 }
 
 impl RawTcp {
-    /// Connects from `local` on `host` to `peer`.
+    /// Connects from `local` on `host` to `peer`; `meddle` comes between the answer to
+    /// the SYN and its acknowledgment.
     pub fn connect(
         host: &Host,
         local: SocketAddr,
         peer: SocketAddr,
         patience: Duration,
+        meddle: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
         let rules = Path::new(FILES).join("raw.nft");
         fs::write(&rules, SILENCE)?;
@@ -74,7 +76,7 @@ impl RawTcp {
             expected: 0,
             patience: patient(patience),
         };
-        this.put(this.next, 0, &[], |header| header.syn = true)?;
+        this.begin(this.next)?;
         this.next = this.next.wrapping_add(1);
         let answer = this.receive()?.context("no answer to the SYN")?;
         ensure!(
@@ -82,8 +84,14 @@ impl RawTcp {
             "the answer to the SYN is {answer:?}"
         );
         this.expected = answer.header.sequence_number.wrapping_add(1);
+        meddle(&this)?;
         this.acknowledge(this.expected)?;
         Ok(this)
+    }
+
+    /// Sends a SYN with this number.
+    pub fn begin(&self, sequence: u32) -> Result<()> {
+        self.put(sequence, 0, &[], |header| header.syn = true)
     }
 
     /// Sends `bytes` behind everything that was sent, in one segment. A packet that

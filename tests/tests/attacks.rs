@@ -38,7 +38,7 @@ attacks! {
     third_party bounce low_port denied_port wrapped_number wrong_side before_greeting encrypted
     form segments fragments method detected ccc session_ticket turn
     refused replaced ended again repeated overlap race reset
-    unsolicited second_reply failed_question echo partial_ack continuation pipelined
+    unsolicited second_reply failed_question echo partial_ack grown_old continuation pipelined
     client_replies foreign_reply low_reply stolen other_service
     same_port gateways_port exhaustion all_ports
 }

@@ -3,6 +3,7 @@
 
 use std::{env, time::Duration};
 
+use ftp_helper_common::reason::Reason;
 use ftp_helper_tests::{
     fuzz::run::{Limits, run},
     packets::bench::bench,
@@ -10,6 +11,22 @@ use ftp_helper_tests::{
 
 /// How long, in seconds, unless the environment variable of this name says otherwise.
 const FTP_HELPER_FUZZ_SECONDS: u64 = 20;
+
+/// So many cases reach everything.
+const ENOUGH: u64 = 1000;
+
+/// What the settings of an interface lead to.
+const REACHED: [Reason; 9] = [
+    Reason::NotLoggedIn,
+    Reason::DeniedPort,
+    Reason::NoFreePort,
+    Reason::FxpAccepted,
+    Reason::NotApproved,
+    Reason::Cleared,
+    Reason::SessionDetected,
+    Reason::SegmentSplit,
+    Reason::ExpectationMatched,
+];
 
 #[test]
 fn programs_and_model_agree() {
@@ -28,6 +45,13 @@ fn programs_and_model_agree() {
         println!("{} cases, {} packets", report.runs, report.packets);
         let words: Vec<_> = report.findings.iter().map(|it| &*it.words).collect();
         assert!(words.is_empty(), "{}", words.join("\n"));
+        // Cases that reach nothing of what can be set prove nothing about it.
+        if report.runs >= ENOUGH {
+            for reason in REACHED {
+                let count = report.counts.get(reason.word());
+                assert!(count.is_some(), "{} was never counted", reason.word());
+            }
+        }
         assert!(report.runs > 5, "only {} cases were tried", report.runs);
         Ok(())
     });

@@ -10,12 +10,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ftp_helper_tests::{
     agent::Agent,
     announcement::{Announcement, Form},
+    attack::{Forged, What, know_the_inside},
     duet::{Duet, Manner, is_closed},
     lab::Lab,
     raw::RawDuet,
     scenario::{agent_scenario, helped_scenario},
     setup::{ControlPort, Family, Inside, Setup, Translation},
-    wait::patient,
+    wait::{patient, wait_for},
 };
 
 /// Longest wait for what has to come: a few repetitions of the kernel's.
@@ -80,6 +81,7 @@ impl Stage<'_> {
 fn every_check(inside: Inside, family: Family, checks: &[Check]) {
     let setup = Setup::new(inside, family, Translation::Nat);
     helped_scenario(setup, |lab, agent, _| {
+        know_the_inside(lab)?;
         let mut failed = Vec::new();
         // Ports that no host takes by itself.
         for ((name, check), port) in checks.iter().zip(20_021..) {
@@ -328,6 +330,7 @@ fn a_form_sent_to_a_port_where_ftp_is_detected() {
         ..Setup::default()
     };
     agent_scenario(setup, |lab, agent| {
+        know_the_inside(lab)?;
         let _running = agent.start_with(&["run", "-i", "wan0", "--detect"])?;
         for greeting in ["", "220 ready\r\n"] {
             let mut duet = Duet::connect(lab, Manner::default())?;
@@ -359,4 +362,41 @@ fn form(duet: &mut Duet, listener: &TcpListener) -> Result<()> {
     duet.client_says("POST / HTTP/1.1\r\nHost: ftp.example.net\r\nContent-Length: 9999\r\n\r\n")?;
     duet.client_says(&line)?;
     duet.client_says(&format!("x={}\r\n{line}", "x".repeat(1500)))
+}
+
+/// The first segment of a connection that is older than the agent tells where its lines
+/// are, and somebody may forge it. Numbers before and behind the real ones: what is real
+/// goes on all the same.
+#[test]
+fn a_forged_segment_in_a_connection_that_is_older_than_the_agent() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        let login = |sequence| anyhow::Ok((sequence, Duet::login(lab, Manner::default())?));
+        let duets = [login(1000)?, login(1000 + (1 << 31))?];
+        let _running = agent.start()?;
+        for (sequence, mut duet) in duets {
+            let known = agent.count("session_picked_up")?;
+            let forged = Forged {
+                source: duet.server.stream().local_addr()?,
+                destination: duet.server.stream().peer_addr()?,
+                sequence,
+                what: What::Text("200 forged\r\n"),
+            };
+            forged.send(lab.outside())?;
+            wait_for("the forged segment", PATIENCE, || {
+                Ok((agent.count("session_picked_up")? > known).then_some(()))
+            })?;
+            duet.server_says("200 real\r\n")?;
+            duet.client_says("NOOP\r\n")?;
+            duet.server_says("200 real\r\n")?;
+            let listener = duet.client.listen()?;
+            duet.client.write(&command(&listener)?)?;
+            let received: Announcement = duet.server.line()?.trim_end().parse()?;
+            ensure!(received.address == Some(lab.setup.known_as()), "{received}");
+            duet.server_says("200 yes\r\n")?;
+            let announced = received.endpoint().context("no address")?;
+            duet.active_data(announced, &listener)?;
+            duet.client_says("QUIT\r\n")?;
+        }
+        Ok(())
+    });
 }

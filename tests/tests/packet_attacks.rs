@@ -8,8 +8,10 @@ use ftp_helper_common::{
     session::{Direction, flags as session_flags},
 };
 use ftp_helper_tests::packets::{
+    beginning::Beginning,
     bench::{Bench, bench, bench_with},
-    flow::Flow,
+    flow::{Flow, STARTS},
+    segment::{Segment, flags},
 };
 
 const SENT: &str = "PORT 10,0,0,2,195,149\r\n";
@@ -120,4 +122,92 @@ fn what_came_too_early_is_forgotten() {
         );
         Ok(())
     });
+}
+
+/// The gateway saw `flow` begin, and not as it should: nobody is greeted, so it must not
+/// be taken for one that is older than the agent.
+fn is_not_picked_up(
+    flow: impl Fn(u32) -> Flow + Sync,
+    begin: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
+) {
+    bench(|bench| {
+        for start in STARTS {
+            let flow = flow(start);
+            bench.clear()?;
+            bench.shell("conntrack -F")?;
+            bench.track(&flow)?;
+            begin(bench, &flow)?;
+            bench.unchanged(&flow.egress(0, format!("x\r\n{SENT}")));
+            bench.unchanged(&flow.ingress(0, "20 ok\r\n"));
+            bench.unchanged(&flow.egress(26, SENT));
+            bench.unchanged(&flow.inside_acknowledges(49, 7));
+            let sessions = bench.datapath.maps.sessions.entries()?;
+            assert!(sessions.is_empty(), "{sessions:?}");
+            assert!(bench.expectations()?.is_empty(), "it opens something");
+        }
+        Ok(())
+    });
+}
+
+/// What the peer says last before the client's acknowledgment does not fit it.
+#[test]
+fn a_second_answer_does_not_make_a_connection_old() {
+    is_not_picked_up(Flow::client_inside, |bench, flow| {
+        let Beginning { syn, answer, third } = Beginning::of(flow);
+        bench.unchanged(&syn);
+        bench.unchanged(&answer);
+        bench.unchanged(&Segment {
+            sequence: answer.sequence.wrapping_add(1000),
+            ..answer
+        });
+        bench.unchanged(&third);
+        Ok(())
+    });
+}
+
+/// The table of handshakes is turned over by as many others.
+#[test]
+fn a_flood_of_handshakes_does_not_make_a_connection_old() {
+    is_not_picked_up(Flow::client_inside, |bench, flow| {
+        let Beginning { syn, answer, third } = Beginning::of(flow);
+        bench.unchanged(&syn);
+        let is_noted = |bench: &Bench| -> Result<bool> {
+            Ok(bench.datapath.maps.handshakes.get(&flow.key())?.is_some())
+        };
+        assert!(is_noted(bench)?);
+        let mut forged = Flow::server_inside(1);
+        for number in 0..40_000_u32 {
+            forged
+                .peer
+                .set_ip((0xc633_6400 | number >> 15).to_be_bytes().into());
+            forged.peer.set_port(1 + u16::try_from(number & 0x7fff)?);
+            bench.unchanged(&Beginning::of(&forged).syn);
+            if number % 1024 == 0 && !is_noted(bench)? {
+                break;
+            }
+        }
+        assert!(!is_noted(bench)?, "the table is larger than that");
+        bench.unchanged(&answer);
+        bench.unchanged(&third);
+        Ok(())
+    });
+}
+
+/// A peer connects from the port of a server: whoever begins a connection is its client.
+#[test]
+fn a_connection_from_a_control_port_is_not_picked_up() {
+    let bench_begun = |is_seen: bool| {
+        is_not_picked_up(Flow::client_inside, move |bench, flow| {
+            bench.shell("conntrack -F")?;
+            bench.track_begun_by(flow, false)?;
+            if is_seen {
+                let syn = flow.ingress(u32::MAX, "").acknowledgment(0);
+                bench.unchanged(&syn.flags(flags::SYN));
+            }
+            Ok(())
+        });
+    };
+    for is_seen in [true, false] {
+        bench_begun(is_seen);
+    }
 }

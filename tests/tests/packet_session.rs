@@ -1,7 +1,5 @@
 //! The life of a session: handshake, what conntrack knows, encryption, the end.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use ftp_helper_common::{
     interface::{DETECT_MARK, flags as interface_flags},
@@ -9,6 +7,7 @@ use ftp_helper_common::{
     session::flags as session_flags,
 };
 use ftp_helper_tests::packets::{
+    beginning::Beginning,
     bench::{Bench, bench, bench_with},
     flow::{Flow, STARTS, address, endpoint},
     segment::flags,
@@ -21,56 +20,20 @@ const REWRITTEN: [(Reason, u64); 2] = [
     (Reason::ExpectationCreated, 1),
 ];
 
-/// The three segments that start the connection.
-fn handshake(bench: &Bench, flow: &Flow) {
-    let before = u32::MAX;
-    let (mut syn, mut answer, acknowledgment) = if flow.client_inside {
-        (
-            flow.egress(before, ""),
-            flow.ingress(before, ""),
-            flow.inside_acknowledges(0, 0),
-        )
-    } else {
-        (
-            flow.ingress(before, ""),
-            flow.egress(before, ""),
-            flow.peer_acknowledges(0),
-        )
-    };
-    syn.acknowledgment = 0;
-    answer.acknowledgment = syn.sequence.wrapping_add(1);
-    bench.unchanged(&syn.flags(flags::SYN));
-    bench.unchanged(&answer.flags(flags::SYN | flags::ACK));
-    bench.unchanged(&acknowledgment);
-}
-
-/// Makes the entry that netfilter would have for the flow.
-fn track(bench: &Bench, flow: &Flow) -> Result<()> {
-    let (original, reply) = if flow.client_inside {
-        ((flow.inside, flow.seen_peer), (flow.peer, flow.outside))
-    } else {
-        ((flow.peer, flow.outside), (flow.inside, flow.seen_peer))
-    };
-    let tuple = |names: [&str; 4], (from, to): (SocketAddr, SocketAddr)| {
-        let [source, destination, source_port, destination_port] = names;
-        format!(
-            "{source} {} {destination} {} {source_port} {} {destination_port} {}",
-            from.ip(),
-            to.ip(),
-            from.port(),
-            to.port()
-        )
-    };
-    bench.shell(&format!(
-        "conntrack -I -p tcp -t 300 --state ESTABLISHED -u SEEN_REPLY,ASSURED {} {}",
-        tuple(["-s", "-d", "--sport", "--dport"], original),
-        tuple(["-r", "-q", "--reply-port-src", "--reply-port-dst"], reply)
-    ))?;
-    Ok(())
-}
-
 /// A handshake is replayed for every start of the sequence numbers.
 fn from_handshake(
+    flow: impl Fn(u32) -> Flow + Sync,
+    body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
+) {
+    from_tracked(flow, |bench, flow| {
+        bench.shake_hands(flow);
+        bench.counted(&[(Reason::SessionOpened, 1)]);
+        body(bench, flow)
+    });
+}
+
+/// conntrack knows the connection, and the programs do not yet.
+fn from_tracked(
     flow: impl Fn(u32) -> Flow + Sync,
     body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
 ) {
@@ -79,9 +42,7 @@ fn from_handshake(
             let flow = flow(start);
             bench.clear()?;
             bench.shell("conntrack -F")?;
-            track(bench, &flow)?;
-            handshake(bench, &flow);
-            bench.counted(&[(Reason::SessionOpened, 1)]);
+            bench.track(&flow)?;
             body(bench, &flow)?;
         }
         Ok(())
@@ -164,7 +125,7 @@ fn a_server_that_sees_the_gateway_as_its_client() {
 fn a_client_that_is_not_translated() {
     bench(|bench| {
         let flow = Flow::client_inside(1);
-        handshake(bench, &flow);
+        bench.shake_hands(&flow);
         bench.counted(&[(Reason::ConntrackMissing, 1), (Reason::SessionOpened, 1)]);
         let session = bench.session(&flow)?;
         assert_eq!(session.inside, endpoint(flow.outside));
@@ -186,7 +147,7 @@ fn a_client_that_is_not_translated() {
 fn handshakes_that_do_not_fit() {
     bench(|bench| {
         let flow = Flow::client_inside(1000);
-        track(bench, &flow)?;
+        bench.track(&flow)?;
         let syn = flow.egress(u32::MAX, "").flags(flags::SYN);
         let answer = flow.ingress(u32::MAX, "").flags(flags::SYN | flags::ACK);
         bench.unchanged(&syn);
@@ -211,25 +172,8 @@ fn a_repeated_syn_behind_the_answer() {
     for flow in [Flow::client_inside, Flow::server_inside] {
         bench(|bench| {
             let flow = flow(1000);
-            track(bench, &flow)?;
-            let before = u32::MAX;
-            let (mut syn, answer, third) = if flow.client_inside {
-                (
-                    flow.egress(before, ""),
-                    flow.ingress(before, ""),
-                    flow.inside_acknowledges(0, 0),
-                )
-            } else {
-                (
-                    flow.ingress(before, ""),
-                    flow.egress(before, ""),
-                    flow.peer_acknowledges(0),
-                )
-            };
-            syn.acknowledgment = 0;
-            let syn = syn.flags(flags::SYN);
-            let next = syn.sequence.wrapping_add(1);
-            let answer = answer.flags(flags::SYN | flags::ACK).acknowledgment(next);
+            bench.track(&flow)?;
+            let Beginning { syn, answer, third } = Beginning::of(&flow);
             bench.unchanged(&syn);
             bench.unchanged(&answer);
             bench.unchanged(&syn);
@@ -240,6 +184,30 @@ fn a_repeated_syn_behind_the_answer() {
     }
 }
 
+/// A client that does not wait for the greeting, and whose first segments change places.
+#[test]
+fn a_second_segment_in_front_of_the_first() {
+    from_tracked(Flow::client_inside, |bench, flow| {
+        let Beginning { syn, answer, third } = Beginning::of(flow);
+        bench.unchanged(&syn);
+        bench.unchanged(&answer);
+        bench.dropped(&flow.egress(8, "PASS y\r\n"));
+        bench.counted(&[(Reason::SessionOpened, 1), (Reason::Reordered, 1)]);
+        bench.unchanged(&third);
+        let both = flow.egress(0, "USER x\r\nPASS y\r\n");
+        bench.becomes(&flow.egress(0, "USER x\r\n"), &both);
+        // One that is far away is another connection's.
+        bench.clear()?;
+        bench.unchanged(&syn);
+        bench.unchanged(&answer);
+        bench.unchanged(&flow.egress(70_000, "PASS y\r\n"));
+        bench.counted(&[]);
+        bench.unchanged(&third);
+        bench.counted(&[(Reason::SessionOpened, 1)]);
+        Ok(())
+    });
+}
+
 /// Found in the middle: its lines are known from the next line end on.
 #[test]
 fn a_connection_that_is_older_than_the_helper() {
@@ -248,7 +216,7 @@ fn a_connection_that_is_older_than_the_helper() {
             let flow = Flow::client_inside(start);
             bench.clear()?;
             bench.shell("conntrack -F")?;
-            track(bench, &flow)?;
+            bench.track(&flow)?;
             bench.unchanged(&flow.egress(0, format!("x {SENT}")));
             bench.counted(&[(Reason::SessionPickedUp, 1)]);
             let session = bench.session(&flow)?;
@@ -275,7 +243,7 @@ fn a_new_connection_with_the_same_ports() {
             ..*flow
         };
         bench.forget();
-        handshake(bench, &again);
+        bench.shake_hands(&again);
         bench.counted(&[
             (Reason::SessionClosed, 1),
             (Reason::ExpectationTornDown, 1),
@@ -301,8 +269,8 @@ fn a_new_connection_without_help() {
         other.outside.set_port(1);
         bench.configure(|interface| interface.client_limit = 2)?;
         for flow in [&flow, &other] {
-            track(bench, flow)?;
-            handshake(bench, flow);
+            bench.track(flow)?;
+            bench.shake_hands(flow);
         }
         bench.unchanged(&flow.ingress(0, "220 hello\r\n"));
         bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
@@ -312,7 +280,7 @@ fn a_new_connection_without_help() {
             egress_start: flow.egress_start.wrapping_add(0x3456_789a),
             ..flow
         };
-        handshake(bench, &again);
+        bench.shake_hands(&again);
         bench.counted(&[
             (Reason::SessionClosed, 1),
             (Reason::ExpectationTornDown, 1),
@@ -352,13 +320,13 @@ fn a_limit_per_client() {
             flow
         };
         for port in [1001, 1002, 1003] {
-            track(bench, &flow(port))?;
-            handshake(bench, &flow(port));
+            bench.track(&flow(port))?;
+            bench.shake_hands(&flow(port));
         }
         bench.counted(&[(Reason::SessionOpened, 2), (Reason::ClientLimit, 1)]);
         bench.unchanged(&flow(1001).inside_acknowledges(0, 0).flags(flags::RST));
         bench.counted(&[(Reason::SessionClosed, 1)]);
-        handshake(bench, &flow(1003));
+        bench.shake_hands(&flow(1003));
         bench.counted(&[(Reason::SessionOpened, 1)]);
         for port in [1002, 1003] {
             bench.unchanged(&flow(port).inside_acknowledges(0, 0).flags(flags::RST));
@@ -484,9 +452,10 @@ fn closed_by_both_sides() {
         // Ahead of something, whose length on the wire is not known: it comes again.
         bench.dropped(&flow.egress(200, "").flags(fin));
         bench.counted(&[(Reason::OutOfOrder, 1)]);
-        // In the other direction nothing changes its length.
-        bench.unchanged(&flow.ingress(200, "").flags(fin));
-        bench.counted(&[]);
+        // In the other direction nothing changes its length; but one that got through
+        // would not come again, and the session would never end.
+        bench.dropped(&flow.ingress(200, "").flags(fin));
+        bench.counted(&[(Reason::OutOfOrder, 1)]);
         bench.unchanged(&flow.ingress(0, "221 bye\r\n").flags(fin));
         bench.counted(&[]);
         assert_eq!(bench.expectations()?.len(), 1);
@@ -567,8 +536,8 @@ fn detected(body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync) {
             flow.seen_peer.set_port(2121);
             bench.clear()?;
             bench.shell("conntrack -F")?;
-            track(bench, &flow)?;
-            handshake(bench, &flow);
+            bench.track(&flow)?;
+            bench.shake_hands(&flow);
             bench.counted(&[]);
             body(bench, &flow)?;
         }
@@ -599,7 +568,7 @@ fn another_connection_with_the_ports_of_a_detected_one() {
             egress_start: flow.egress_start.wrapping_add(0x3456_789a),
             ..*flow
         };
-        handshake(bench, &again);
+        bench.shake_hands(&again);
         assert!(bench.datapath.maps.sessions.entries()?.is_empty());
         bench.forget();
         bench.unchanged(&again.ingress(0, "220 mail\r\n"));
@@ -611,7 +580,7 @@ fn another_connection_with_the_ports_of_a_detected_one() {
             egress_start: flow.egress_start.wrapping_add(0x789a_3456),
             ..*flow
         };
-        handshake(bench, &last);
+        bench.shake_hands(&last);
         bench.unchanged(&last.ingress(0, "220 hello\r\n"));
         bench.unchanged(&last.egress(0, "USER x\r\n"));
         bench.becomes(&last.egress(8, SENT), &last.egress(8, WIRE));

@@ -1,29 +1,12 @@
 //! `cargo xtask attack`: what must not get through, tried.
 
+#[path = "../../tests/src/bin/attack/options.rs"]
+mod options;
+
 use anyhow::Result;
 
+pub(crate) use self::options::Options;
 use crate::{process, setup, workspace};
-
-/// Attack ftp-helper, and the kernel's own helper beside it, in private networks. Fails
-/// when something gets through ftp-helper.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Only these attacks
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-
-    /// Name the attacks, and make none
-    #[arg(long)]
-    list: bool,
-
-    /// Leave the kernel's helper out
-    #[arg(long)]
-    ours: bool,
-
-    /// Write the table into docs/security.md
-    #[arg(long, conflicts_with_all = ["names", "ours"])]
-    write: bool,
-}
 
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> Result<()> {

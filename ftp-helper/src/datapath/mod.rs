@@ -26,7 +26,7 @@ mod order;
 mod program;
 mod refused;
 mod resize;
-mod sys;
+pub mod sys;
 mod tcx;
 mod test_run;
 #[cfg(test)]
@@ -52,6 +52,9 @@ use crate::pins::PinDirectory;
 
 /// Offset of `nf_conn.tuplehash`, read-only for the programs.
 const TUPLEHASH: &str = "NF_CONN_TUPLEHASH";
+
+/// Offset of `nf_conn.proto`, read-only for the programs.
+const PROTO: &str = "NF_CONN_PROTO";
 
 /// Offset of `nf_conn.mark`, 0 for none; read-only as well.
 const MARK: &str = "NF_CONN_MARK";
@@ -148,6 +151,7 @@ impl Datapath {
         let mut loader = EbpfLoader::new();
         loader
             .override_global(TUPLEHASH, &prepared.tuplehash, true)
+            .override_global(PROTO, &prepared.proto, true)
             .override_global(MARK, &prepared.mark, true)
             .override_global(aya_log::LEVEL, &log_level, false);
         let mut definitions = aya_obj::Object::parse(bytes).context("can not parse the object")?;

@@ -44,6 +44,8 @@ pub(super) struct Prepared {
     pub(super) kernel: Kernel,
     /// Offset of `tuplehash` in the kernel's `struct nf_conn`.
     pub(super) tuplehash: u32,
+    /// Offset of `proto` there.
+    pub(super) proto: u32,
     /// Offset of `mark` there; 0 when the kernel has none
     /// (`CONFIG_NF_CONNTRACK_MARK`).
     pub(super) mark: u32,
@@ -54,20 +56,22 @@ pub(super) fn prepare() -> Result<Prepared> {
     let mut object = embedded();
     let kernel = Kernel::read(&kfunc::names(object.bytes())?)?;
     kfunc::patch(object.bytes_mut(), &kernel)?;
-    let tuplehash = kernel
-        .member_offset("nf_conn", "tuplehash")
-        .with_context(|| {
+    let member = |name| {
+        kernel.member_offset("nf_conn", name).with_context(|| {
             format!(
                 "this kernel ({}) does not describe its conntrack entries: {}",
                 kernel_release(),
                 module::advice()
             )
-        })?;
+        })
+    };
+    let (tuplehash, proto) = (member("tuplehash")?, member("proto")?);
     let mark = kernel.member_offset("nf_conn", "mark").unwrap_or(0);
     Ok(Prepared {
         object,
         kernel,
         tuplehash,
+        proto,
         mark,
     })
 }

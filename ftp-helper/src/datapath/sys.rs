@@ -107,7 +107,7 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens a pinned map to read it, which takes the right to read the pin and
 /// nothing else.
-pub(super) fn open_pin_to_read(path: &Path) -> io::Result<OwnedFd> {
+pub fn open_pin_to_read(path: &Path) -> io::Result<OwnedFd> {
     open_pin_with(path, BPF_F_RDONLY)
 }
 
@@ -123,7 +123,7 @@ fn open_pin_with(path: &Path, flags: u32) -> io::Result<OwnedFd> {
 
 /// A place among the programs of a hook.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Place {
+pub enum Place {
     /// Before all others.
     First,
     /// Behind all others.
@@ -135,7 +135,7 @@ pub(super) enum Place {
 }
 
 /// Attaches a program to a hook of a network device.
-pub(super) fn create_link(
+pub fn create_link(
     program: BorrowedFd<'_>,
     device: u32,
     hook: bpf_attach_type,
@@ -321,26 +321,33 @@ pub(super) fn lookup_batch<K: Pod, V: Pod>(
 }
 
 /// A packet to run a program on, and what it makes of it.
-pub(super) struct Run<'a> {
-    pub(super) packet: &'a [u8],
-    pub(super) changed: &'a mut [u8],
-    pub(super) context: &'a [u8],
-    pub(super) changed_context: &'a mut [u8],
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The packet.
+    pub packet: &'a [u8],
+    /// Where it is put afterwards.
+    pub changed: &'a mut [u8],
+    /// Its `struct __sk_buff`.
+    pub context: &'a [u8],
+    /// Where that is put afterwards.
+    pub changed_context: &'a mut [u8],
     /// How many times; each run gets the packet as the one before left it.
-    pub(super) repeat: u32,
+    pub repeat: u32,
 }
 
 /// What came of a [`Run`].
-pub(super) struct Ran {
-    pub(super) verdict: u32,
+#[derive(Clone, Copy, Debug)]
+pub struct Ran {
+    /// What the program returned.
+    pub verdict: u32,
     /// Length of the packet.
-    pub(super) length: usize,
+    pub length: usize,
     /// Nanoseconds that a run took on average.
-    pub(super) nanoseconds: u32,
+    pub nanoseconds: u32,
 }
 
 /// Runs a program on a packet.
-pub(super) fn test_run(program: BorrowedFd<'_>, run: Run<'_>) -> io::Result<Ran> {
+pub fn test_run(program: BorrowedFd<'_>, run: Run<'_>) -> io::Result<Ran> {
     let Run {
         packet,
         changed,
@@ -371,7 +378,8 @@ pub(super) fn test_run(program: BorrowedFd<'_>, run: Run<'_>) -> io::Result<Ran>
     })
 }
 
-fn zero() -> bpf_attr {
+/// An attribute with nothing set.
+pub fn zero() -> bpf_attr {
     // SAFETY: all parts of the union are plain numbers.
     unsafe { mem::zeroed() }
 }
@@ -412,10 +420,13 @@ unsafe fn information<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()>
     Ok(())
 }
 
+/// A command that returns a new descriptor.
+///
 /// # Safety
 ///
-/// As for [`bpf`], and the command must return a new descriptor.
-unsafe fn open(command: bpf_cmd, attribute: &mut bpf_attr) -> io::Result<OwnedFd> {
+/// `attribute` must be set up for the command, with valid pointers in it, and the command
+/// must return a new descriptor.
+pub unsafe fn open(command: bpf_cmd, attribute: &mut bpf_attr) -> io::Result<OwnedFd> {
     // SAFETY: the caller vouches for the attribute.
     let descriptor = unsafe { bpf(command, attribute) }?;
     // SAFETY: the caller says that it is new, so nobody else owns it.

@@ -16,6 +16,8 @@ const CONTEXT: usize = 192;
 const MARK: usize = 8;
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
+const GSO_SEGMENTS: usize = 164;
+const GSO_SIZE: usize = 176;
 
 /// Bytes that a program may add to a packet.
 const GROWTH: usize = 4096;
@@ -30,6 +32,9 @@ pub struct Context {
     pub ingress_ifindex: u32,
     /// The packet's mark.
     pub mark: u32,
+    /// Payload of each of the segments that the packet was merged from, 0 for one that
+    /// was not merged.
+    pub gso_size: u32,
 }
 
 /// What a program made of a packet.
@@ -56,10 +61,16 @@ impl Datapath {
         repeat: u32,
     ) -> Result<Outcome> {
         let mut input = [0; CONTEXT];
+        let segments = match context.gso_size {
+            0 => 0,
+            size => u32::try_from(packet.len())?.div_ceil(size),
+        };
         for (at, value) in [
             (MARK, context.mark),
             (INGRESS_IFINDEX, context.ingress_ifindex),
             (IFINDEX, context.ifindex),
+            (GSO_SEGMENTS, segments),
+            (GSO_SIZE, context.gso_size),
         ] {
             input[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }

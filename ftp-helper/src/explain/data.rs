@@ -107,17 +107,19 @@ impl Data {
         if self.outside == Endpoint::UNKNOWN {
             return Outcome::Untouched;
         }
+        let mut was_refused = false;
         for (index, entry) in behind.iter().enumerate() {
             match entry.reason() {
                 Some(Reason::ExpectationMatched) => {
                     self.arrived = Some(entry.time);
                     return Outcome::Admitted;
                 }
+                // It comes again, and there may be room by then.
                 Some(Reason::ConntrackInsertFailed) if entry.origin == origin::OTHER => {
                     self.arrived = Some(entry.time);
-                    return Outcome::NotAdmitted;
+                    was_refused = true;
                 }
-                Some(Reason::ExpectationExpired) => return Outcome::Expired,
+                Some(Reason::ExpectationExpired) if !was_refused => return Outcome::Expired,
                 Some(Reason::ExpectationTornDown) => {
                     let before = index.checked_sub(1).map(|index| behind[index]);
                     let refused = before
@@ -130,6 +132,9 @@ impl Data {
                 }
                 _ => {}
             }
+        }
+        if was_refused {
+            return Outcome::NotAdmitted;
         }
         if session.flags & flags::EXPECTING == 0 {
             return Outcome::Gone;
@@ -293,6 +298,16 @@ pub(super) mod tests {
         assert_eq!((matched.arrived, matched.reply), (Some(4), Some(226)));
         let failed = outcome(&[network(Reason::ConntrackInsertFailed)]);
         assert_eq!(failed.outcome, Outcome::NotAdmitted);
+        let too_late = outcome(&[
+            network(Reason::ConntrackInsertFailed),
+            network(Reason::ExpectationExpired),
+        ]);
+        assert_eq!(too_late.outcome, Outcome::NotAdmitted);
+        let second = outcome(&[
+            network(Reason::ConntrackInsertFailed),
+            network(Reason::ExpectationMatched),
+        ]);
+        assert_eq!(second.outcome, Outcome::Admitted);
         let expired = outcome(&[
             client(*b"RETR"),
             server(425),

@@ -27,6 +27,7 @@ use anyhow::{Context as _, Result};
 pub use self::{
     dial::Way,
     others::Others,
+    spoof::{Forged, What},
     stage::{Found, Stage},
     trap::{Caught, Trap},
 };
@@ -154,7 +155,7 @@ impl Attack {
 
 /// Tells the host outside the way to the inside networks: a neighbour of the gateway's
 /// can take it, whatever addresses are translated.
-fn know_the_inside(lab: &Lab) -> Result<()> {
+pub fn know_the_inside(lab: &Lab) -> Result<()> {
     let networks = match lab.setup.family() {
         Family::V4 => "10.0.0.0/16",
         Family::V6 => "fd00::/16",

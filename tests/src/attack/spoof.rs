@@ -12,16 +12,31 @@ use crate::host::Host;
 
 /// A segment that its source did not send.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Forged {
-    pub(super) source: SocketAddr,
-    pub(super) destination: SocketAddr,
-    pub(super) sequence: u32,
-    pub(super) reset: bool,
+pub struct Forged {
+    /// Who is said to send it.
+    pub source: SocketAddr,
+    /// Who gets it.
+    pub destination: SocketAddr,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// What it is.
+    pub what: What,
+}
+
+/// Kinds of forged segments.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// The beginning of a connection.
+    Syn,
+    /// The end of one.
+    Reset,
+    /// Something that is said in between.
+    Text(&'static str),
 }
 
 impl Forged {
     /// Sends it from `host`.
-    pub(super) fn send(self, host: &Host) -> Result<()> {
+    pub fn send(self, host: &Host) -> Result<()> {
         let (IpAddr::V4(from), IpAddr::V4(to)) = (self.source.ip(), self.destination.ip()) else {
             bail!("only IPv4 packets can be forged here");
         };
@@ -32,13 +47,13 @@ impl Forged {
             self.sequence,
             u16::MAX,
         );
-        let builder = if self.reset {
-            builder.rst()
-        } else {
-            builder.syn()
+        let (builder, text) = match self.what {
+            What::Syn => (builder.syn(), ""),
+            What::Reset => (builder.rst(), ""),
+            What::Text(text) => (builder.psh().ack(1), text),
         };
         let mut packet = Vec::new();
-        builder.write(&mut packet, &[])?;
+        builder.write(&mut packet, text.as_bytes())?;
         host.enter(|| {
             let raw = socket(
                 AddressFamily::Inet,

@@ -20,7 +20,7 @@ use crate::{
     duet::{Duet, End, Manner},
     host::Host,
     lab::Lab,
-    raw::RawDuet,
+    raw::{RawDuet, RawTcp},
     setup::{Family, Inside},
 };
 
@@ -99,6 +99,16 @@ impl<'a> Stage<'a> {
     /// A control connection whose client is spoken packet by packet, from `port`.
     pub(super) fn login_raw(&self, port: u16) -> Result<RawDuet> {
         RawDuet::login(self.lab, port, PATIENCE)
+    }
+
+    /// The same before anything was said; `meddle` comes between the server's answer and
+    /// the client's acknowledgment of it.
+    pub(super) fn connect_raw(
+        &self,
+        port: u16,
+        meddle: impl FnOnce(&RawTcp) -> Result<()>,
+    ) -> Result<RawDuet> {
+        RawDuet::connect(self.lab, port, PATIENCE, meddle)
     }
 
     /// A trap on a port of the inside host, 0 for any, which hosts outside try to

@@ -1,9 +1,17 @@
 //! Cases from a seed: the conversation of an honest sender on a bad network, as the
 //! model of the gateway gets it, and what a dishonest one makes of it.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use anyhow::Result;
-use ftp_helper_common::session::Direction;
-use ftp_helper_model::gateway::Gateway;
+use ftp_helper_common::{
+    interface::flags,
+    session::{Direction, flags as session_flags},
+};
+use ftp_helper_model::gateway::{
+    Gateway,
+    rules::{DENIED, Ports, Rules, SPARE, TAKEN},
+};
 
 use super::{
     case::{Case, Step},
@@ -11,7 +19,7 @@ use super::{
 };
 use crate::packets::{
     flow::Flow,
-    segment::{Segment, flags},
+    segment::{Segment, flags as tcp_flags},
     stream::{
         network::{Middle, Network, Passed, Weather},
         random::Random,
@@ -23,6 +31,8 @@ use crate::packets::{
 const LINES: usize = 20;
 /// Most packets of a case.
 const PACKETS: usize = 150;
+/// So many cases, one after the other, share their settings.
+const NEIGHBOURS: u64 = 16;
 
 /// Texts for IPv6, where none is made up line by line.
 const LINES_V6: &[&str] = &[
@@ -48,6 +58,7 @@ impl Middle for Recorder {
     fn pass(&mut self, segment: &Segment) -> Result<Passed> {
         self.steps.push(Step {
             direction: segment.direction,
+            merged: 0,
             packet: segment.bytes(),
         });
         self.gateway.pass(segment)
@@ -61,10 +72,16 @@ pub fn case(seed: u64) -> Result<Case> {
     let mut case = Case {
         flow: flow(random),
         is_known: random.chance(85),
+        flags: flags_of_session(random),
+        rules: Rules::default(),
         // The device changes its limit slowly, so neighbours share it.
         mtu: [65536, 1500, 1280, 700][usize::try_from(seed / 64 % 4)?],
         steps: Vec::new(),
     };
+    // Half of the cases are those of a gateway on which nothing was set.
+    if seed / NEIGHBOURS % 2 == 1 {
+        case.rules = rules(&mut Random::new(seed / NEIGHBOURS), &case.flow);
+    }
     let flow = case.flow;
     let gateway = match case.session() {
         Some(session) => Gateway::new(flow.key(), session),
@@ -75,10 +92,17 @@ pub fn case(seed: u64) -> Result<Case> {
         steps: Vec::new(),
     };
     recorder.gateway.link.mtu = case.mtu;
+    recorder.gateway.rules = case.rules;
     if !case.is_known {
         shake_hands(&mut recorder, &flow)?;
     }
-    let script = script(random, &flow);
+    let script = if case.rules != Rules::default() && random.chance(60) {
+        let text = settled(random, &flow, &case.rules);
+        let role = flow.session().role(Direction::Egress);
+        Script::of(text.as_bytes(), role, &flow).unwrap_or_default()
+    } else {
+        script(random, &flow)
+    };
     let mut weather = Weather::random(random);
     if random.chance(30) {
         weather.longest = *random.pick(&[1000, 1400, 3000]);
@@ -87,7 +111,7 @@ pub fn case(seed: u64) -> Result<Case> {
     // A session that was taken on from its handshake alone knows no translation, so
     // what arrives is not what the script says. The model is asked again by the judge.
     let outcome = network.run(&mut recorder, random, weather);
-    if case.is_known {
+    if case.is_known && case.rules == Rules::default() && case.flags == 0 {
         outcome?;
     }
     case.steps = recorder.steps;
@@ -95,7 +119,97 @@ pub fn case(seed: u64) -> Result<Case> {
     if random.chance(85) {
         mutate::case(random, &mut case);
     }
+    if case.rules != Rules::default() {
+        for _ in 0..random.below(4) {
+            mutate::knock_somewhere(random, &mut case);
+        }
+    }
     Ok(case)
+}
+
+/// Lines for which it matters what was set: announcements of ports and addresses that
+/// there are rules about.
+fn settled(random: &mut Random, flow: &Flow, rules: &Rules) -> String {
+    let third_parties: [IpAddr; 2] = if flow.peer.is_ipv4() {
+        [[198, 51, 100, 9].into(), [198, 51, 100, 20].into()]
+    } else {
+        [9_u128, 0x20].map(|last| Ipv6Addr::from_bits(0xfd00_u128 << 112 | last).into())
+    };
+    let own = flow.inside.ip();
+    let advertised = IpAddr::from(rules.advertise);
+    let mut addresses = vec![own, own, own, flow.outside.ip()];
+    addresses.extend(third_parties);
+    if advertised.is_ipv4() == own.is_ipv4() {
+        addresses.push(advertised);
+    }
+    let ports = [&TAKEN[..], &DENIED, &[SPARE, 45_000, 1023]].concat();
+    let others = if flow.client_inside {
+        ["USER x\r\n", "NOOP\r\n", "REIN\r\n"]
+    } else {
+        ["220 hello\r\n", "230 in\r\n", "200 ok\r\n"]
+    };
+    let mut text = String::new();
+    for _ in 0..random.between(1, LINES) {
+        let (address, port) = (*random.pick(&addresses), *random.pick(&ports));
+        let (high, low) = (port >> 8, port & 0xff);
+        let octets = address.to_string().replace('.', ",");
+        let line = match (flow.client_inside, address) {
+            _ if random.chance(25) => (*random.pick(&others)).to_owned(),
+            (true, IpAddr::V4(_)) if random.chance(70) => {
+                format!("PORT {octets},{high},{low}\r\n")
+            }
+            (true, IpAddr::V4(_)) => format!("EPRT |1|{address}|{port}|\r\n"),
+            (true, IpAddr::V6(_)) => format!("EPRT |2|{address}|{port}|\r\n"),
+            (false, IpAddr::V4(_)) if random.chance(70) => {
+                format!("227 ok ({octets},{high},{low})\r\n")
+            }
+            (false, _) => format!("229 ok (|||{port}|)\r\n"),
+        };
+        text.push_str(&line);
+    }
+    text
+}
+
+/// What a session may have come to before the case begins.
+fn flags_of_session(random: &mut Random) -> u32 {
+    match random.below(20) {
+        0 | 1 => session_flags::LOGGED_IN,
+        2 => session_flags::OPAQUE,
+        3 => session_flags::CANDIDATE,
+        4 => session_flags::EPSV_ALL,
+        _ => 0,
+    }
+}
+
+/// What the administrator may have set.
+fn rules(random: &mut Random, flow: &Flow) -> Rules {
+    let settings = [
+        flags::REQUIRE_LOGIN,
+        flags::STRICT,
+        flags::FXP,
+        flags::CCC,
+        flags::OUTGOING,
+        flags::OUTGOING | flags::INSIDE,
+        flags::PER_ENDPOINT,
+    ];
+    let mut rules = Rules::default();
+    for flag in settings {
+        let likely = if flag == flags::REQUIRE_LOGIN { 10 } else { 35 };
+        if random.chance(likely) {
+            rules.flags |= flag;
+        }
+    }
+    let addresses: [IpAddr; 2] = if flow.peer.is_ipv4() {
+        [[203, 0, 113, 77].into(), [192, 0, 2, 255].into()]
+    } else {
+        [0x77_u128, 0x7777].map(|last| Ipv6Addr::from_bits(0x2001_0db8_u128 << 96 | last).into())
+    };
+    if random.chance(40) {
+        rules.advertise = (*random.pick(&addresses)).into();
+    }
+    rules.denies = random.chance(30);
+    rules.ports = *random.pick(&[Ports::Free, Ports::OneSpare, Ports::NoSpare]);
+    rules
 }
 
 fn flow(random: &mut Random) -> Flow {
@@ -152,10 +266,10 @@ fn shake_hands(recorder: &mut Recorder, flow: &Flow) -> Result<()> {
         from_inside.acknowledgment = flow.ingress_start;
         (&mut from_peer, &mut from_inside, flow.ingress(0, ""))
     };
-    first.flags = flags::SYN;
+    first.flags = tcp_flags::SYN;
     first.acknowledgment = 0;
-    second.flags = flags::SYN | flags::ACK;
-    third.flags = flags::ACK;
+    second.flags = tcp_flags::SYN | tcp_flags::ACK;
+    third.flags = tcp_flags::ACK;
     for segment in [&*first, &*second, &third] {
         recorder.pass(segment)?;
     }

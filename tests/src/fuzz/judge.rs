@@ -1,17 +1,25 @@
 //! A case through programs and model.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    net::SocketAddr,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ftp_helper_common::{
+    expectation::ExpectationKey,
     grammar::{LineParser, TEXT},
-    interface::Interface,
+    interface::{Interface, flags as interface_flags},
     journal::Journal,
     reason::Reason,
     session::{Direction, Session, flags as session_flags},
     stream::{REWRITES, Rewrite, STASH, Stream, flags as stream_flags},
 };
-use ftp_helper_model::gateway::{Fate as Fated, Gateway};
+use ftp_helper_model::gateway::{
+    Fate as Fated, Gateway,
+    rules::{Awaited, DENIED, Knocked, Ports, Rules, SPARE, THIRD_PARTIES},
+};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -34,18 +42,24 @@ pub struct Judge<'a> {
     bench: &'a mut Bench,
     /// What the interface takes now.
     mtu: Option<u32>,
+    /// The settings that it has now.
+    rules: Option<Rules>,
     /// Packets so far.
     pub packets: u64,
+    /// What the model counted so far.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 impl<'a> Judge<'a> {
     /// On this bench.
     pub fn new(bench: &'a mut Bench) -> Result<Self> {
-        bench.configure(|interface: &mut Interface| interface.client_limit = CLIENT_LIMIT)?;
+        bench.allow_fxp(&THIRD_PARTIES)?;
         Ok(Self {
             bench,
             mtu: None,
+            rules: None,
             packets: 0,
+            counts: BTreeMap::new(),
         })
     }
 
@@ -62,9 +76,12 @@ impl<'a> Judge<'a> {
                 )
             })?;
         }
-        let packets = trial.packets;
+        let (packets, counts) = (trial.packets, trial.model.counts.clone());
         let ended = trial.end().context("behind the last packet");
         self.packets += packets;
+        for (word, count) in counts {
+            *self.counts.entry(word).or_default() += count;
+        }
         ended
     }
 
@@ -74,6 +91,7 @@ impl<'a> Judge<'a> {
                 .shell(&format!("ip link set lo mtu {}", case.mtu))?;
             self.mtu = Some(case.mtu);
         }
+        self.set(&case.rules, &case.flow)?;
         // A piece that an earlier case left behind is not due any more.
         let mut other = Flow::client_inside(1);
         other.inside.set_port(9);
@@ -90,12 +108,46 @@ impl<'a> Judge<'a> {
             None => Gateway::empty(case.flow.key()),
         };
         model.link.mtu = case.mtu;
+        model.rules = case.rules;
         Ok(Trial {
             bench: self.bench,
             flow: &case.flow,
             model,
+            begun: HashSet::new(),
             packets: 0,
         })
+    }
+}
+
+impl Judge<'_> {
+    /// Gives the interface these settings.
+    fn set(&mut self, rules: &Rules, flow: &Flow) -> Result<()> {
+        let by_endpoint = rules.has(interface_flags::PER_ENDPOINT);
+        let outside = endpoint(flow.outside);
+        let advertised = &mut self.bench.datapath.maps.advertised;
+        if by_endpoint && !rules.advertise.is_unspecified() {
+            advertised.insert(&outside, &rules.advertise)?;
+        } else {
+            advertised.remove(&outside)?;
+        }
+        if self.rules == Some(*rules) {
+            return Ok(());
+        }
+        self.bench.configure(|interface: &mut Interface| {
+            interface.client_limit = CLIENT_LIMIT;
+            interface.flags = rules.flags;
+            if !by_endpoint {
+                interface.advertise = rules.advertise;
+            }
+            if rules.ports != Ports::Free {
+                (interface.first_port, interface.last_port) = (SPARE, SPARE);
+            }
+        })?;
+        self.bench.reserve(rules.ports.taken())?;
+        let denied: &[u16] = if rules.denies { &DENIED } else { &[] };
+        self.bench.deny(denied.iter().copied())?;
+        self.rules = Some(*rules);
+        Ok(())
     }
 }
 
@@ -104,6 +156,8 @@ struct Trial<'a> {
     bench: &'a mut Bench,
     flow: &'a Flow,
     model: Gateway,
+    /// Ends of other connections that were seen to begin.
+    begun: HashSet<[SocketAddr; 2]>,
     packets: u64,
 }
 
@@ -113,7 +167,10 @@ impl Trial<'_> {
             return Ok(());
         }
         self.packets += 1;
-        let outcome = self.bench.run(step.direction, &step.packet)?;
+        let outcome = self
+            .bench
+            .run_merged(step.direction, &step.packet, step.merged)?;
+        self.model.link.merged = step.merged;
         let fate = outcome.fate()?;
         let seen = &outcome.packet;
         match packet::read(step.direction, &step.packet) {
@@ -137,6 +194,7 @@ impl Trial<'_> {
             }
             Seen::Segment(parsed) => self.ours(&step.packet, &parsed, fate, seen)?,
         }
+        self.compare_tables()?;
         self.compare_sessions()
     }
 
@@ -160,21 +218,25 @@ impl Trial<'_> {
         if segment.direction == Direction::Egress {
             self.model.forget_piece();
         }
-        if segment.flags & (flags::SYN | flags::RST | flags::FIN) == 0 {
+        let mut ends = [segment.source, segment.destination];
+        ends.sort();
+        if segment.flags & flags::SYN != 0 {
+            self.begun.insert(ends);
+        } else if segment.flags & (flags::RST | flags::FIN) == 0 && !self.begun.contains(&ends) {
             self.count(Reason::ConntrackMissing);
         }
     }
 
     /// A SYN that is no control connection's; it may be awaited.
     fn knock(&mut self, source: SocketAddr, destination: SocketAddr) {
-        let Some(awaited) = self.model.awaited else {
-            return;
-        };
-        let is_awaited =
-            awaited.source == source.ip().into() && awaited.destination == endpoint(destination);
-        if is_awaited {
-            self.model.awaited = None;
-            self.count(Reason::ExpectationMatched);
+        let knocked = self.model.knock(ExpectationKey {
+            source: source.ip().into(),
+            destination: endpoint(destination),
+        });
+        match knocked {
+            Knocked::Unknown => {}
+            Knocked::TooEarly => self.count(Reason::NotApproved),
+            Knocked::In => self.count(Reason::ExpectationMatched),
         }
     }
 
@@ -234,8 +296,13 @@ impl Trial<'_> {
         reset.sequence = session.streams[0].next;
         let packet = reset.bytes();
         let direction = Direction::Egress;
-        self.step(&Step { direction, packet })
-            .context("the reset that ends the case")?;
+        let merged = 0;
+        self.step(&Step {
+            direction,
+            merged,
+            packet,
+        })
+        .context("the reset that ends the case")?;
         let session = self.bench.session(self.flow)?;
         let is_positioned = session.streams[0].flags & stream_flags::POSITIONED != 0;
         let is_closed = session.flags & session_flags::CLOSED != 0;
@@ -255,7 +322,12 @@ impl Trial<'_> {
 
     fn compare_tables(&self) -> Result<()> {
         let seen = self.bench.expectations()?;
-        let seen: Vec<_> = seen.iter().map(|(key, _)| *key).collect();
+        let seen = seen.iter().map(|(key, expectation)| Awaited {
+            key: *key,
+            is_unapproved: expectation.unapproved == 1,
+            is_outgoing: expectation.outgoing == 1,
+        });
+        let seen: Vec<_> = seen.collect();
         let model: Vec<_> = self.model.awaited.into_iter().collect();
         ensure!(
             seen == model,

@@ -22,6 +22,9 @@ const HOSTILE: &[&[u8]] = &[
     b"PORT 10,0,0,2,178,110\r\n",
     b"PORT 203,0,113,1,178,110\r\n",
     b"EPRT |1|10.0.0.2|6000|\r\n",
+    b"PORT 203,0,113,77,178,110\r\n",
+    b"PORT 198,51,100,7,178,110\r\n",
+    b"EPRT |2|2001:db8::77|6000|\r\n",
     b"EPRT |2|fd00::2|6000|\r\n",
     b"227 Entering Passive Mode (10,0,0,2,178,110).\r\n",
     b"227 (198,51,100,7,178,110)\r\n",
@@ -82,7 +85,7 @@ pub fn case(random: &mut Random, case: &mut Case) {
             return;
         }
         let at = random.below(case.steps.len());
-        match random.below(12) {
+        match random.below(13) {
             0 => drop(case.steps.remove(at)),
             1 => {
                 let to = random.below(case.steps.len());
@@ -96,6 +99,8 @@ pub fn case(random: &mut Random, case: &mut Case) {
             3 => raw(random, &mut case.steps[at].packet),
             4 => merge(case, at),
             5 => knock(random, case, at),
+            // As the card, or the sender's own stack, merges them.
+            6 => case.steps[at].merged = *random.pick(&[1, 100, 536, 700, 1220, 1448, 9000]),
             _ => {
                 let step = &case.steps[at];
                 if let Seen::Segment(parsed) = packet::read(step.direction, &step.packet) {
@@ -103,6 +108,7 @@ pub fn case(random: &mut Random, case: &mut Case) {
                     self::segment(random, &mut segment);
                     let step = Step {
                         direction: step.direction,
+                        merged: step.merged,
                         packet: segment.bytes(),
                     };
                     // In its place, or beside it.
@@ -226,6 +232,7 @@ fn merge(case: &mut Case, at: usize) {
     let Some(mut merged) = read(&case.steps[at]) else {
         return;
     };
+    let size = u32::try_from(merged.payload.len()).unwrap_or_default();
     for step in &case.steps[at + 1..] {
         let Some(next) = read(step) else {
             continue;
@@ -239,6 +246,15 @@ fn merge(case: &mut Case, at: usize) {
         }
     }
     case.steps[at].packet = merged.bytes();
+    case.steps[at].merged = size;
+}
+
+/// The same behind any packet.
+pub fn knock_somewhere(random: &mut Random, case: &mut Case) {
+    if !case.steps.is_empty() {
+        let at = random.below(case.steps.len());
+        knock(random, case, at);
+    }
 }
 
 /// The peer, or somebody else, opens a data connection.
@@ -248,6 +264,14 @@ fn knock(random: &mut Random, case: &mut Case, at: usize) {
     syn.source.set_port(20);
     if random.chance(20) {
         syn.source.set_ip(flow.inside.ip());
+    } else if random.chance(20) && flow.peer.is_ipv4() {
+        // One of the third parties that may be allowed, and one that is not.
+        let last = *random.pick(&[9, 20]);
+        syn.source.set_ip([198, 51, 100, last].into());
+    }
+    if random.chance(20) {
+        // Where the peer itself announced.
+        syn.destination.set_ip(flow.peer.ip());
     }
     // Ports that are announced often, and one out of the text of a packet.
     let announced = case.steps[..=at].iter().rev().find_map(|step| {
@@ -275,6 +299,7 @@ fn knock(random: &mut Random, case: &mut Case, at: usize) {
     }
     let step = Step {
         direction: Direction::Ingress,
+        merged: 0,
         packet: syn.bytes(),
     };
     case.steps.insert(at + 1, step);

@@ -1,6 +1,7 @@
 //! Case after case.
 
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -32,6 +33,8 @@ pub struct Report {
     pub runs: u64,
     /// Packets that went through the programs.
     pub packets: u64,
+    /// What the model counted in all of them, by the counter's word.
+    pub counts: BTreeMap<&'static str, u64>,
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -80,6 +83,7 @@ pub fn run(bench: &mut Bench, limits: Limits, directory: Option<&Path>) -> Resul
         }
     }
     report.packets = judge.packets;
+    report.counts = judge.counts;
     Ok(report)
 }
 

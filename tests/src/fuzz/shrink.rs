@@ -43,6 +43,7 @@ pub fn smallest(case: &Case, mut fails: impl FnMut(&Case) -> bool) -> Case {
 #[cfg(test)]
 mod tests {
     use ftp_helper_common::session::Direction;
+    use ftp_helper_model::gateway::rules::Rules;
 
     use super::*;
     use crate::{fuzz::case::Step, packets::flow::Flow};
@@ -51,11 +52,14 @@ mod tests {
     fn only_what_is_needed_is_left() {
         let step = |number| Step {
             direction: Direction::Egress,
+            merged: 0,
             packet: vec![number],
         };
         let case = Case {
             flow: Flow::client_inside(1),
             is_known: true,
+            flags: 0,
+            rules: Rules::default(),
             mtu: 1500,
             steps: (0..100).map(step).collect(),
         };

@@ -247,18 +247,20 @@ impl Bench {
         self.run_often(direction, packet, 1)
     }
 
+    /// Runs a program on a packet that was merged from segments of this size.
+    pub fn run_merged(&self, direction: Direction, packet: &[u8], size: u32) -> Result<Outcome> {
+        let context = Context {
+            gso_size: size,
+            ..context(direction)
+        };
+        self.datapath.test_run(direction, packet, &context, 1)
+    }
+
     /// Runs a program so many times; each run gets the packet as the one before left
     /// it.
     pub fn run_often(&self, direction: Direction, packet: &[u8], repeat: u32) -> Result<Outcome> {
-        let context = Context {
-            ifindex: IFINDEX,
-            ingress_ifindex: match direction {
-                Direction::Ingress => IFINDEX,
-                Direction::Egress => 0,
-            },
-            ..Context::default()
-        };
-        self.datapath.test_run(direction, packet, &context, repeat)
+        self.datapath
+            .test_run(direction, packet, &context(direction), repeat)
     }
 
     /// The segment goes on, and becomes `expected`.
@@ -384,6 +386,18 @@ impl Bench {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// What is known of a packet that takes this way.
+fn context(direction: Direction) -> Context {
+    Context {
+        ifindex: IFINDEX,
+        ingress_ifindex: match direction {
+            Direction::Ingress => IFINDEX,
+            Direction::Egress => 0,
+        },
+        ..Context::default()
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn wipe(datapath: &mut Datapath) -> Result<()> {
     for (key, _) in maps.handshakes.entries()? {
         maps.handshakes.remove(&key)?;
     }
+    maps.begun.clear()?;
     for (key, _) in maps.expectations.entries()? {
         maps.expectations.remove(&key)?;
     }

@@ -24,16 +24,26 @@ pub struct RawDuet {
 }
 
 impl RawDuet {
-    /// Connects from `port`, and logs in; nobody waits longer than `patience` for
-    /// anything.
-    pub fn login(lab: &Lab, port: u16, patience: Duration) -> Result<Self> {
+    /// Connects from `port`; nobody waits longer than `patience` for anything. See
+    /// [`RawTcp::connect`] for `meddle`.
+    pub fn connect(
+        lab: &Lab,
+        port: u16,
+        patience: Duration,
+        meddle: impl FnOnce(&RawTcp) -> Result<()>,
+    ) -> Result<Self> {
         let setup = &lab.setup;
         let at = SocketAddr::new(setup.addresses.server, setup.control_port.served);
         let listener = listen(&lab.server, at)?;
         let local = SocketAddr::new(setup.addresses.client, port);
-        let client = RawTcp::connect(&lab.client, local, setup.dialled(), patience)?;
+        let client = RawTcp::connect(&lab.client, local, setup.dialled(), patience, meddle)?;
         let server = End::new(&lab.server, accept(&listener, patience)?, patience)?;
-        let mut duet = Self { client, server };
+        Ok(Self { client, server })
+    }
+
+    /// The same, and logs in.
+    pub fn login(lab: &Lab, port: u16, patience: Duration) -> Result<Self> {
+        let mut duet = Self::connect(lab, port, patience, |_| Ok(()))?;
         duet.server_says("220 ready\r\n")?;
         duet.client_says("USER anonymous\r\n")?;
         duet.server_says("331 password\r\n")?;

@@ -1,5 +1,6 @@
 //! The maps, with the types of the common crate.
 
+mod begun;
 mod census;
 mod counters;
 mod networks;
@@ -21,6 +22,7 @@ use ftp_helper_common::{
 };
 
 pub use self::{
+    begun::Begun,
     census::{Census, PortWords},
     counters::Counters,
     networks::Networks,
@@ -34,6 +36,8 @@ use crate::{failure::Failure, pins::PinDirectory, readers};
 pub const SESSIONS: &str = "SESSIONS";
 /// Handshakes of control connections.
 pub const HANDSHAKES: &str = "HANDSHAKES";
+/// Connections whose beginning was seen.
+const BEGUN: &str = "BEGUN";
 /// Awaited data connections.
 pub const EXPECTATIONS: &str = "EXPECTATIONS";
 /// Settings by interface index.
@@ -62,9 +66,10 @@ const LOCKS: &str = "LOCKS";
 
 /// The maps that are pinned: those that programs of two starts have to agree on
 /// while one takes the place of the other.
-pub(super) const PINNED: [&str; 14] = [
+pub(super) const PINNED: [&str; 15] = [
     SESSIONS,
     HANDSHAKES,
+    BEGUN,
     EXPECTATIONS,
     INTERFACES,
     CONTROL_PORTS,
@@ -106,6 +111,8 @@ pub struct Maps {
     pub sessions: Sessions,
     /// Handshakes of control connections.
     pub handshakes: Table<SessionKey, Handshake>,
+    /// Connections whose beginning was seen.
+    pub begun: Begun,
     /// Awaited data connections.
     pub expectations: Expectations,
     /// Settings by interface index.
@@ -140,6 +147,7 @@ impl Maps {
         Ok(Self {
             sessions: Table::new(SESSIONS, take(SESSIONS)?)?,
             handshakes: Table::new(HANDSHAKES, take(HANDSHAKES)?)?,
+            begun: Begun::new(BEGUN, take(BEGUN)?)?,
             expectations: Table::new(EXPECTATIONS, take(EXPECTATIONS)?)?,
             interfaces: Table::new(INTERFACES, take(INTERFACES)?)?,
             control_ports: Table::new(CONTROL_PORTS, take(CONTROL_PORTS)?)?,

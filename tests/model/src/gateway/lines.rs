@@ -1,13 +1,18 @@
 //! Reading new bytes: what the parser says, and what follows from it.
 
 use ftp_helper_common::{
-    grammar::{ANNOUNCEMENT, Announcement, Kind, LINE, NOTHING, Progress, Role, TEXT, Text},
+    address::{Address, Endpoint},
+    expectation::ExpectationKey,
+    grammar::{
+        ANNOUNCEMENT, Announcement, Kind, LINE, LineParser, NOTHING, Progress, Role, TEXT, Text,
+    },
+    interface::flags as interface_flags,
     reason::Reason,
     session::{Direction, Session, flags as session_flags},
     stream::{REWRITES, Rewrite, Stream},
 };
 
-use super::{Gateway, REWRITES_PER_SEGMENT, Work, count};
+use super::{Gateway, REWRITES_PER_SEGMENT, Work, count, rules::DENIED};
 use crate::segment::flags;
 
 /// Most bytes behind the numbers of an unfinished line that are held.
@@ -108,23 +113,52 @@ impl Gateway {
 
     fn announced(&mut self, session: &mut Session, work: &mut Work) {
         let direction = work.direction;
-        let announcement = session.streams[direction as usize].parser.announcement();
-        if let Some(reason) = self.objection(session, direction, &announcement) {
-            self.refuse(session, reason);
+        // The end of the line decides whether it is one of FTP's.
+        if session.flags & session_flags::CANDIDATE != 0 {
             return;
         }
+        let announcement = session.streams[direction as usize].parser.announcement();
+        let Announcement { kind, endpoint, .. } = announcement;
+        match self.objection(session, direction, &announcement) {
+            None => {}
+            Some(Reason::ThirdParty) if self.rules.allows(&endpoint.address) => {
+                self.count(Reason::FxpAccepted);
+                return;
+            }
+            Some(reason) => {
+                self.refuse(session, reason);
+                return;
+            }
+        }
         if direction == Direction::Ingress {
+            self.opens_itself(session, &announcement);
             self.count(Reason::AnnouncementAccepted);
             return;
         }
         self.forget_awaited(session, Reason::ExpectationReplaced);
-        let awaited = self.await_at(announcement.endpoint.port);
-        self.awaited = Some(awaited);
-        session.expectation = awaited;
-        session.flags |= session_flags::EXPECTING;
-        session.helped = session.helped.wrapping_add(1);
+        let is_translated = session.inside.address != self.key.outside.address;
+        let port = if is_translated {
+            self.rules.ports.choose(endpoint.port)
+        } else {
+            Some(endpoint.port)
+        };
+        let Some(port) = port else {
+            self.refuse(session, Reason::NoFreePort);
+            return;
+        };
+        let is_reply = kind == Kind::REPLY_227 || kind == Kind::REPLY_229;
+        let key = ExpectationKey {
+            // What a server names, its client may hand on to another one.
+            source: if is_reply && self.rules.has(interface_flags::FXP) {
+                Address::UNSPECIFIED
+            } else {
+                self.key.peer.address
+            },
+            destination: Endpoint::new(self.key.outside.address, port),
+        };
+        self.expect(session, kind, direction, key);
         self.count(Reason::ExpectationCreated);
-        let mut new = announcement.endpoint;
+        let mut new = Endpoint::new(endpoint.address, port);
         // Where no address is announced, none is put in its place.
         if !new.address.is_unspecified() {
             new.address = self.outside_address();
@@ -162,6 +196,54 @@ impl Gateway {
         work.rewrites += 1;
     }
 
+    /// The inside host will open a data connection to the peer.
+    fn opens_itself(&mut self, session: &mut Session, announcement: &Announcement) {
+        if !self.rules.has(interface_flags::OUTGOING) {
+            return;
+        }
+        self.forget_awaited(session, Reason::ExpectationReplaced);
+        let Endpoint { address, port, .. } = announcement.endpoint;
+        let named = if address.is_unspecified() {
+            session.seen_peer.address
+        } else {
+            address
+        };
+        let key = ExpectationKey {
+            source: session.inside.address,
+            destination: Endpoint::new(named, port),
+        };
+        self.expect(session, announcement.kind, Direction::Ingress, key);
+        self.count(Reason::ExpectationCreated);
+    }
+
+    /// Whether the segment shows that an encrypted connection is readable again: the
+    /// client's next one, with a plain command that announces or asks.
+    pub(super) fn clears(&mut self, session: &mut Session, work: &Work) -> bool {
+        let at = work.direction as usize;
+        let text = &work.segment.payload;
+        let is_foreign = session.flags & session_flags::FOREIGN != 0;
+        let is_next = session.streams[at].next == work.from;
+        let is_client = session.role(work.direction) == Role::Client;
+        let is_wanted = self.rules.has(interface_flags::CCC);
+        if !is_wanted || is_foreign || !is_next || !is_client || text.len() < 6 {
+            return false;
+        }
+        let verb = text[..4].to_ascii_uppercase();
+        let announces = [b"PORT", b"EPRT", b"PASV", b"EPSV"]
+            .contains(&&verb[..].try_into().unwrap_or_default());
+        if !announces || !b" \r\n".contains(&text[4]) || text.last() != Some(&b'\n') {
+            return false;
+        }
+        session.streams[at].parser = LineParser::default();
+        session.streams[1 - at].parser = LineParser::unsynchronised();
+        session.flags &= !session_flags::OPAQUE;
+        session.flags |= session_flags::CLEARED;
+        session.replies = session.commands;
+        session.outstanding = 0;
+        self.count(Reason::Cleared);
+        true
+    }
+
     /// Why an announcement is refused.
     fn objection(
         &self,
@@ -179,20 +261,31 @@ impl Gateway {
         let asked = [Kind::PASV.0, Kind::EPSV.0].contains(&session.outstanding);
         // 0.0.0.0 in a 227 stands for its sender.
         let is_implied = is_reply && endpoint.address.is_unspecified();
+        let advertised = self.rules.advertise;
+        let is_own = endpoint.address == own
+            || endpoint.address == known_as
+            || direction == Direction::Egress
+                && !advertised.is_unspecified()
+                && endpoint.address == advertised;
+        let is_logged_in = session.flags & session_flags::LOGGED_IN != 0;
         if session.flags & session_flags::GREETED == 0 {
             Some(Reason::NotGreeted)
+        } else if self.rules.has(interface_flags::REQUIRE_LOGIN) && !is_logged_in {
+            Some(Reason::NotLoggedIn)
         } else if is_reply && !asked {
             Some(Reason::Unsolicited)
         } else if session.flags & session_flags::EPSV_ALL != 0 && kind != Kind::REPLY_229 {
             Some(Reason::EpsvAll)
         } else if !is_implied && endpoint.address.is_v4() != own.is_v4() {
             Some(Reason::WrongFamily)
-        } else if !is_implied && endpoint.address != own && endpoint.address != known_as {
+        } else if !is_implied && !is_own {
             Some(Reason::ThirdParty)
         } else if endpoint.port == 0 {
             Some(Reason::BadPort)
         } else if endpoint.port < 1024 {
             Some(Reason::LowPort)
+        } else if self.rules.denies && DENIED.contains(&endpoint.port) {
+            Some(Reason::DeniedPort)
         } else {
             None
         }
@@ -222,6 +315,14 @@ impl Gateway {
     }
 
     fn command(&mut self, session: &mut Session, kind: Kind) {
+        if session.flags & session_flags::CANDIDATE != 0 {
+            session.flags &= !session_flags::CANDIDATE;
+            if [Kind::LOGIN, Kind::AUTH, Kind::RESTART].contains(&kind) {
+                self.count(Reason::SessionDetected);
+            } else {
+                session.flags |= session_flags::REJECTED | session_flags::OPAQUE;
+            }
+        }
         session.commands = session.commands.wrapping_add(1);
         match kind {
             Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {
@@ -270,6 +371,7 @@ impl Gateway {
             Kind::PORT | Kind::EPRT if code >= 400 => {
                 self.forget_awaited(session, Reason::ExpectationTornDown);
             }
+            Kind::PORT | Kind::EPRT => self.approve(session),
             Kind::EPSV_ALL if code < 400 => session.flags |= session_flags::EPSV_ALL,
             _ => {}
         }

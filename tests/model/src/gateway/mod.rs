@@ -11,19 +11,21 @@
 //! * [`lines`]: reading new bytes, decisions, rewrites.
 //! * [`wire`]: what goes on: texts in place, numbers translated.
 //!
-//! Not in the model, because no fuzzer sets them: FXP, strict mode, inside interfaces,
-//! detection on other ports, `CCC`, and the search for a free port, which has its
-//! own tests: the announced one is always free here.
+//! * [`rules`]: what the administrator has set.
+//!
+//! Not in the model, because no fuzzer sets them: connections that are older than the
+//! programs, ports of servers that nobody told us of (but for what becomes of a session
+//! there), and the chance in the search for a free port.
 
 mod lines;
+pub mod rules;
 mod wire;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use ftp_helper_common::{
-    address::{Address, Endpoint},
-    expectation::ExpectationKey,
+    address::Address,
     grammar::LineParser,
     reason::Reason,
     session::{Direction, Handshake, Session, SessionKey, flags as session_flags},
@@ -31,6 +33,7 @@ use ftp_helper_common::{
 };
 use zerocopy::FromZeros as _;
 
+use self::rules::{Awaited, Rules};
 use crate::{
     segment::{Segment, flags},
     stream::network::{Middle, Passed},
@@ -38,6 +41,9 @@ use crate::{
 
 /// Rewrites that one segment may bring.
 const REWRITES_PER_SEGMENT: u32 = 4;
+
+/// Most bytes that a client sends before anybody answers.
+const FIRST_FLIGHT: u32 = 0xffff;
 
 /// What an interface does to segments.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +76,12 @@ pub struct Gateway {
     pub session: Option<Session>,
     /// The handshake that is under way.
     pub handshake: Option<Handshake>,
+    /// The connection began before the gateway's eyes.
+    pub has_begun: bool,
     /// The awaited data connection, if there is one.
-    pub awaited: Option<ExpectationKey>,
+    pub awaited: Option<Awaited>,
+    /// Settings.
+    pub rules: Rules,
     /// What was counted.
     pub counts: BTreeMap<&'static str, u64>,
     /// The interface.
@@ -127,7 +137,9 @@ impl Gateway {
             key,
             session: None,
             handshake: None,
+            has_begun: false,
             awaited: None,
+            rules: Rules::default(),
             counts: BTreeMap::new(),
             link: Link {
                 mtu: 65536,
@@ -187,7 +199,11 @@ impl Gateway {
         if ends != 0 {
             self.close(&mut session, direction, ends, from, declared);
         }
-        self.session = Some(session);
+        if session.flags & session_flags::REJECTED != 0 {
+            self.clients = self.clients.saturating_sub(1);
+        } else {
+            self.session = Some(session);
+        }
         fate
     }
 
@@ -205,6 +221,8 @@ impl Gateway {
         if segment.sequence != piece.sequence || end > segment.payload.len() {
             return;
         }
+        // The kernel takes a packet that gets another length for one that was not merged.
+        self.link.merged = 0;
         if end < segment.payload.len() {
             segment.payload.truncate(end);
             segment.flags &= !flags::FIN;
@@ -227,14 +245,21 @@ impl Gateway {
     }
 
     fn shake_hands(&mut self, segment: &Segment) {
+        self.has_begun = true;
         let kind = segment.flags & (flags::SYN | flags::ACK | flags::RST | flags::FIN);
         let to_server = is_to_server(segment);
+        let is_repeated = self
+            .handshake
+            .is_some_and(|handshake| handshake.initiator == segment.sequence);
         if kind == flags::SYN && to_server {
-            self.handshake = Some(Handshake {
-                initiator: segment.sequence,
-                client_inside: (segment.direction == Direction::Egress).into(),
-                ..Handshake::default()
-            });
+            // A repeated one may have been answered meanwhile.
+            if !is_repeated {
+                self.handshake = Some(Handshake {
+                    initiator: segment.sequence,
+                    client_inside: (segment.direction == Direction::Egress).into(),
+                    ..Handshake::default()
+                });
+            }
             if let Some(session) = &mut self.session {
                 session.flags |= session_flags::RESTARTING;
             }
@@ -259,7 +284,7 @@ impl Gateway {
         let proven = self.handshake.filter(|handshake| {
             handshake.answered == 1
                 && is_to_server(segment)
-                && segment.sequence == handshake.initiator.wrapping_add(1)
+                && is_early(segment.sequence, handshake.initiator)
                 && segment.acknowledgment == handshake.responder.wrapping_add(1)
         });
         if self.session.is_some() && proven.is_none() {
@@ -270,6 +295,9 @@ impl Gateway {
         }
         if let Some(mut old) = self.session.take() {
             self.end(&mut old);
+        }
+        if proven.is_none() && self.has_begun {
+            return false;
         }
         // There is no conntrack entry; without a handshake that is the end of it.
         self.count(Reason::ConntrackMissing);
@@ -355,7 +383,7 @@ impl Gateway {
 
     /// A segment of the session.
     fn control(&mut self, session: &mut Session, work: &mut Work) -> Fate {
-        if work.segment.payload.is_empty() && !self.closes(session, work) {
+        if work.segment.payload.is_empty() && !Self::closes(session, work) {
             return self.translate(session, work);
         }
         let sent = self.data(session, work);
@@ -373,22 +401,19 @@ impl Gateway {
     }
 
     /// A FIN without data that is more than a number.
-    fn closes(&self, session: &Session, work: &Work) -> bool {
+    fn closes(session: &Session, work: &Work) -> bool {
         let stream = &session.streams[work.direction as usize];
         let is_positioned = stream.flags & stream_flags::POSITIONED != 0;
-        if work.segment.flags & flags::FIN == 0 || !is_positioned {
-            return false;
-        }
-        if before(stream.next, work.from) {
-            self.may_rewrite(session, work.direction)
-        } else {
-            !stream.is_plain()
-        }
+        let is_early = before(stream.next, work.from);
+        work.segment.flags & flags::FIN != 0 && is_positioned && (is_early || !stream.is_plain())
     }
 
     /// Something in this direction may get another text.
     fn may_rewrite(&self, session: &Session, direction: Direction) -> bool {
-        direction == Direction::Egress && session.inside.address != self.key.outside.address
+        let decided = session.flags & session_flags::CANDIDATE == 0;
+        direction == Direction::Egress
+            && session.inside.address != self.outside_address()
+            && decided
     }
 
     fn data(&mut self, session: &mut Session, work: &mut Work) -> Fate {
@@ -398,9 +423,10 @@ impl Gateway {
             stream.next = work.from;
             stream.flags |= stream_flags::POSITIONED;
         }
-        if session.flags & session_flags::OPAQUE != 0 {
+        if session.flags & session_flags::OPAQUE != 0 && !self.clears(session, work) {
             return self.opaque(session, work);
         }
+        let stream = &mut session.streams[at];
         let next = stream.next;
         if before(next, work.from) {
             self.stash(session, work);
@@ -484,19 +510,16 @@ impl Gateway {
             let payload = &mut work.segment.payload;
             payload.extend_from_slice(&stash[..extra as usize]);
             work.to = work.from.wrapping_add(len + extra);
+            self.link.merged = 0;
         }
     }
 
     /// The address under which the inside host is announced.
     fn outside_address(&self) -> Address {
-        self.key.outside.address
-    }
-
-    /// Where a data connection of the inside host is awaited.
-    fn await_at(&self, port: u16) -> ExpectationKey {
-        ExpectationKey {
-            source: self.key.peer.address,
-            destination: Endpoint::new(self.outside_address(), port),
+        if self.rules.advertise.is_unspecified() {
+            self.key.outside.address
+        } else {
+            self.rules.advertise
         }
     }
 }
@@ -524,6 +547,11 @@ impl Gateway {
             None => bail!("the gateway does not know the connection"),
         }
     }
+}
+
+/// Whether a segment is the initiator's first one, or a later one that came before it.
+fn is_early(sequence: u32, initiator: u32) -> bool {
+    sequence.wrapping_sub(initiator.wrapping_add(1)) <= FIRST_FLIGHT
 }
 
 /// The server's port is the only control port there is.

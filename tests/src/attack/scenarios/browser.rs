@@ -184,55 +184,35 @@ fn method(stage: &Stage<'_>) -> Result<()> {
 }
 
 fn session_ticket(stage: &Stage<'_>) -> Result<()> {
-    let trap = stage.trap(0)?;
-    let line = command(trap.at());
     // Record, message, version, random, no session, one cipher, no compression; then
     // the extension with the ticket, which is the server's choice.
     let mut hello = vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
     hello.extend([0xa5; 32]);
     hello.extend([0, 0, 2, 0x13, 1, 1, 0, 1, 0xb0, 0, 0x23, 1, 0xac]);
-    for greeting in GREETINGS {
-        let mut duet = stage.connect()?;
-        duet.server_says(greeting)?;
-        let parts = [
-            &hello[..],
-            b"\r\n",
-            line.as_bytes(),
-            b"\r\n",
-            line.as_bytes(),
-        ];
-        say(&mut duet, &parts)?;
-        stage.tempt(
-            &trap,
-            &duet.server,
-            &format!("after a ticket to a server that says {greeting:?}"),
-        )?;
-    }
-    Ok(())
+    other_protocol(stage, &hello, "a ticket")
 }
 
 fn turn(stage: &Stage<'_>) -> Result<()> {
-    let trap = stage.trap(0)?;
-    let line = command(trap.at());
     // Allocate request, magic cookie, transaction, USERNAME (RFC 8489 section 5).
     let mut request = vec![0, 3, 2, 0, 0x21, 0x12, 0xa4, 0x42];
     request.extend(*b"transaction.");
     request.extend([0, 6, 1, 0xf0]);
+    other_protocol(stage, &request, "a request")
+}
+
+/// Bytes that are no text, and behind them what the attacker chose.
+fn other_protocol(stage: &Stage<'_>, first: &[u8], name: &str) -> Result<()> {
+    let trap = stage.trap(0)?;
+    let line = command(trap.at());
+    let line = line.as_bytes();
     for greeting in GREETINGS {
         let mut duet = stage.connect()?;
         duet.server_says(greeting)?;
-        let parts = [
-            &request[..],
-            b"\r\n",
-            line.as_bytes(),
-            b"\r\n",
-            line.as_bytes(),
-        ];
-        say(&mut duet, &parts)?;
+        say(&mut duet, &[first, b"\r\n", line, b"\r\n", line])?;
         stage.tempt(
             &trap,
             &duet.server,
-            &format!("after a request to a server that says {greeting:?}"),
+            &format!("after {name} to a server that says {greeting:?}"),
         )?;
     }
     Ok(())

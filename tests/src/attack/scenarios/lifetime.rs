@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::super::{
     Attack, Stage, Way,
-    spoof::Forged,
+    spoof::{Forged, What},
     stage::{command, pause},
     trap::Trap,
 };
@@ -224,12 +224,12 @@ fn reset(stage: &Stage<'_>) -> Result<()> {
     duet.server_says("200 done\r\n")?;
     let client = SocketAddr::new(lab.setup.known_as(), 20_024);
     for beyond in [1, 100, 10_000, 60_000] {
-        for reset in [true, false] {
+        for what in [What::Reset, What::Syn] {
             let forged = Forged {
                 source: lab.setup.served_at(),
                 destination: client,
                 sequence: duet.client.expected.wrapping_add(beyond),
-                reset,
+                what,
             };
             forged.send(lab.outside())?;
         }

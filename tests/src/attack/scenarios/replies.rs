@@ -55,6 +55,13 @@ pub(super) const ATTACKS: &[Attack] = &[
         continuation,
     ),
     Attack::new(
+        "grown_old",
+        "a second SYN, to have a connection that nobody greeted taken for an old one",
+        "connections that are picked up in the middle",
+        Inside::Server,
+        grown_old,
+    ),
+    Attack::new(
         "pipelined",
         "a question sent in advance, for the echo of the command before it",
         "CVE-2005-3057",
@@ -187,6 +194,22 @@ fn partial_ack(stage: &Stage<'_>) -> Result<()> {
     }
     pause();
     stage.tempt_only(&trap, "after the rest was repeated")
+}
+
+fn grown_old(stage: &Stage<'_>) -> Result<()> {
+    let trap = stage.trap(0)?;
+    let mut duet = stage.connect_raw(20_026, |client| {
+        // The server takes no notice of it.
+        client.begin(client.next.wrapping_add(100_000))?;
+        pause();
+        Ok(())
+    })?;
+    duet.client_says("a line\r\n")?;
+    duet.server_says("a line\r\n")?;
+    duet.client_says(question(stage.lab))?;
+    duet.server.write(&reply(trap.at()))?;
+    pause();
+    stage.tempt_only(&trap, "on a connection that nobody greeted")
 }
 
 fn continuation(stage: &Stage<'_>) -> Result<()> {

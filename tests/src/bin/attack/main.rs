@@ -1,5 +1,7 @@
 //! Attacks ftp-helper, and the kernel's own FTP helper beside it.
 
+mod options;
+
 use std::{
     fs,
     path::PathBuf,
@@ -22,35 +24,25 @@ use ftp_helper_tests::{
 };
 use nix::unistd::geteuid;
 
+use self::options::Options;
+
 /// So many labs are there at once.
 const AT_ONCE: usize = 3;
 
 /// An attack, and what came of it with ftp-helper and with the kernel's helper.
 type Row = (&'static Attack, Outcome, Outcome);
 
-/// Attack ftp-helper, and the kernel's own FTP helper beside it
-///
-/// Each attack is made in a private network. Exit code 0: nothing got through ftp-helper,
-/// and nobody was hurt; 1: something did, or an attack could not be made.
+/// The command line: exit code 0 where nothing got through ftp-helper, and nobody was
+/// hurt; 1 where something did, or an attack could not be made.
 #[derive(Debug, Parser)]
 #[command(name = "attack", version)]
 struct Arguments {
-    /// Only these attacks
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-    /// Name the attacks, and make none
-    #[arg(long)]
-    list: bool,
-    /// Leave the kernel's helper out
-    #[arg(long)]
-    ours: bool,
-    /// Write the table into docs/security.md
-    #[arg(long, conflicts_with_all = ["names", "ours"])]
-    write: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    match run(&Arguments::parse().options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -61,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 /// True when nothing got through ftp-helper.
-fn run(arguments: &Arguments) -> Result<bool> {
+fn run(arguments: &Options) -> Result<bool> {
     if arguments.list {
         for attack in all() {
             println!("{:<16} {}", attack.name, attack.title);

@@ -83,6 +83,9 @@ fn main() -> Result<ExitCode> {
                 report.packets,
                 report.findings.len()
             );
+            for (word, count) in &report.counts {
+                println!("{count:>10} {word}");
+            }
         }
         Ok(())
     });

@@ -1,0 +1,32 @@
+//! The map of connections whose beginning was seen.
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, Map, MapData};
+
+/// Bytes of an entry.
+const PAGE: usize = 1 << 12;
+
+/// A Bloom filter, which only the programs read and write.
+pub struct Begun {
+    name: &'static str,
+    map: Array<MapData, [u8; PAGE]>,
+}
+
+impl Begun {
+    pub(super) fn new(name: &'static str, map: Map) -> Result<Self> {
+        let map = map
+            .try_into()
+            .with_context(|| format!("map {name} is not what it should be"))?;
+        Ok(Self { name, map })
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) -> Result<()> {
+        for index in 0..self.map.len() {
+            self.map
+                .set(index, [0; PAGE], 0)
+                .with_context(|| format!("can not write map {}", self.name))?;
+        }
+        Ok(())
+    }
+}
