@@ -1,6 +1,7 @@
 //! Network devices of this network namespace.
 
 use std::{
+    collections::HashMap,
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
@@ -10,6 +11,20 @@ use nix::{
     errno::Errno,
     net::if_::{if_indextoname, if_nameindex, if_nametoindex},
 };
+
+/// Names of devices that were asked for before: the kernel tells one at the price of a
+/// socket. For as long as one look at many entries takes, because devices are renamed.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<u32, String>);
+
+impl Names {
+    /// [`Device::name_of`].
+    pub fn of(&mut self, index: u32) -> &str {
+        self.0
+            .entry(index)
+            .or_insert_with(|| Device::name_of(index))
+    }
+}
 
 /// A network device.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -146,6 +161,16 @@ mod tests {
         assert_eq!(lo.link_header().unwrap(), 14);
         assert_eq!(Device::name_of(lo.index), "lo");
         assert!(Device::all().unwrap().contains(&lo));
+    }
+
+    #[test]
+    fn names_are_remembered() {
+        let lo = Device::find("lo").unwrap();
+        let mut names = Names::default();
+        assert_eq!(names.of(lo.index), "lo");
+        assert_eq!(names.of(lo.index), "lo");
+        assert_eq!(names.of(0x7fff_fffe), "if2147483646");
+        assert_eq!(names.0.len(), 2);
     }
 
     #[test]

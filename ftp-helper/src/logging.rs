@@ -1,6 +1,9 @@
 //! The log: lines on standard error.
 
-use std::io::{IsTerminal as _, stderr};
+use std::{
+    io::{self, IsTerminal as _, Write, stderr},
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use tracing::level_filters::LevelFilter;
@@ -21,11 +24,60 @@ pub fn start(filter: &str) -> Result<()> {
     LogTracer::init().context("a logger is there already")?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr)
+        .with_writer(|| Lines)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .finish();
     tracing::subscriber::set_global_default(subscriber).context("a logger is there already")
+}
+
+/// What was logged while lines are kept together; `None` while they are not.
+static TOGETHER: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+
+/// Keeps the lines that are logged until it goes away, and writes all of them at once: a
+/// busy gateway reports thousands of events a second, and a system call for each would be
+/// most of the agent's work.
+#[derive(Debug)]
+pub struct Together(());
+
+/// See [`Together`].
+pub fn together() -> Together {
+    TOGETHER
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert_with(Vec::new);
+    Together(())
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        let mut kept = TOGETHER.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = kept.take().unwrap_or_default();
+        if !lines.is_empty() {
+            // Who does not take the log has no place where that could be said.
+            let _ = stderr().write_all(&lines);
+        }
+    }
+}
+
+/// Standard error, or what is kept for it.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kept = TOGETHER.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *kept {
+            Some(lines) => {
+                lines.extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            None => stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn parse(filter: &str) -> Result<EnvFilter> {
@@ -71,6 +123,17 @@ mod tests {
         for filter in ["", "inf", "verbose", "a=b=c"] {
             assert!(parse(filter).is_err(), "{filter}");
         }
+    }
+
+    #[test]
+    fn lines_that_are_kept_together_are_kept() {
+        let guard = together();
+        Lines.write_all(b"one\n").unwrap();
+        Lines.write_all(b"two\n").unwrap();
+        let kept = TOGETHER.lock().unwrap().clone();
+        assert_eq!(kept.as_deref(), Some(&b"one\ntwo\n"[..]));
+        drop(guard);
+        assert_eq!(*TOGETHER.lock().unwrap(), None);
     }
 
     #[test]

@@ -8,12 +8,12 @@ use ftp_helper_common::{
 use tracing::{field::display, info, warn};
 
 use crate::{
-    device::Device,
+    device::Names,
     output::{endpoint, known_endpoint},
 };
 
 /// Logs an event: normal work as information, everything else as a warning.
-pub(super) fn log(event: &Event) {
+pub(super) fn log(event: &Event, names: &mut Names) {
     let Some(reason) = Reason::from_number(event.reason) else {
         warn!("event of the unknown reason {}", event.reason);
         return;
@@ -23,7 +23,7 @@ pub(super) fn log(event: &Event) {
         .filter(|kind| *kind != Kind::OTHER)
         .map(Kind::word)
         .map(display);
-    let interface = display(Device::name_of(event.ifindex));
+    let interface = display(names.of(event.ifindex));
     let (near, far) = (&event.session.outside, &event.session.peer);
     let session = known_endpoint(near).map(|near| display(format!("{near}<->{}", endpoint(far))));
     let inside = known_endpoint(&event.inside).map(display);
@@ -75,7 +75,8 @@ mod tests {
             .with_target(false)
             .without_time()
             .finish();
-        tracing::subscriber::with_default(subscriber, || log(event));
+        let mut names = Names::default();
+        tracing::subscriber::with_default(subscriber, || log(event, &mut names));
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

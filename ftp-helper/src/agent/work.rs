@@ -1,6 +1,6 @@
 //! The loop: what the agent does while nothing changes.
 
-use std::{future, time::Duration};
+use std::{future, iter, time::Duration};
 
 use anyhow::{Context as _, Result};
 use ftp_helper_common::event::Event;
@@ -22,7 +22,9 @@ use crate::{
     cli::one_line,
     clock::{self, seconds},
     datapath::{EventRing, KernelLog, Maps},
+    device::Names,
     kubernetes::Discovered,
+    logging,
     metrics::{Cleanup, Observer},
 };
 
@@ -35,6 +37,18 @@ const LOOK: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is tried again to help an interface that could not be helped.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// What is counted, and no event is made of. It is told behind the events that are
+/// there: of a long row of them, slow listeners miss the first ones.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum News {
+    /// It was told since the last turn.
+    Told,
+    /// It is told as soon as there are no events.
+    Due,
+    /// There were events for a whole turn: it is told with the next one.
+    Overdue,
+}
 
 impl Agent {
     /// Reports and cleans up; ends only with an error.
@@ -55,6 +69,9 @@ impl Agent {
         let mut look = interval(LOOK);
         let mut tick = interval(TICK);
         let mut retry = interval(RETRY);
+        // What is new from here on can be told.
+        hub.look(&datapath.maps.counters);
+        let mut news = News::Told;
         // After a suspended machine wakes up, once is enough.
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,6 +89,9 @@ impl Agent {
                     if !report(events.get_mut(), expiry, timeout, &mut audience) {
                         look.reset_immediately();
                         yield_now().await;
+                    } else if news != News::Told {
+                        hub.look(&datapath.maps.counters);
+                        news = News::Told;
                     }
                     continue;
                 }
@@ -81,7 +101,14 @@ impl Agent {
                 }
                 _ = tick.tick() => {
                     clean_up(expiry, &mut datapath.maps, observer, hub, clock::now()?);
-                    hub.look(&datapath.maps.counters);
+                    news = match news {
+                        News::Told => News::Due,
+                        News::Due => News::Overdue,
+                        News::Overdue => {
+                            hub.look(&datapath.maps.counters);
+                            News::Due
+                        }
+                    };
                     observer.turn();
                     continue;
                 }
@@ -131,9 +158,7 @@ fn clean_up(expiry: &mut Expiry, maps: &mut Maps, observer: &mut Observer, hub: 
         hub,
         maps,
     };
-    for event in turn.unwrap_or_default().expired {
-        audience.tell(&event);
-    }
+    audience.tell_all(turn.unwrap_or_default().expired);
     let turn = tell(expiry.sessions(maps, now));
     observer.cleaned(Cleanup::Sessions, turn.is_some());
 }
@@ -152,14 +177,14 @@ pub(super) fn report(
     timeout: u64,
     audience: &mut Audience<'_>,
 ) -> bool {
-    for _ in 0..EVENTS {
-        let Some(event) = ring.read() else {
-            return true;
-        };
+    let mut left = EVENTS;
+    let events = iter::from_fn(|| {
+        left = left.checked_sub(1)?;
+        let event = ring.read()?;
         expiry.event(&event, timeout);
-        audience.tell(&event);
-    }
-    false
+        Some(event)
+    });
+    audience.tell_all(events) < EVENTS
 }
 
 /// Everybody who is told of events, beside the log.
@@ -170,10 +195,18 @@ pub(super) struct Audience<'a> {
 }
 
 impl Audience<'_> {
-    fn tell(&mut self, event: &Event) {
-        events::log(event);
-        self.observer.event(event);
-        self.hub.event(event, self.maps);
+    /// Returns how many there were.
+    fn tell_all(&mut self, events: impl IntoIterator<Item = Event>) -> usize {
+        let mut names = Names::default();
+        let _together = logging::together();
+        let mut count = 0;
+        for event in events {
+            events::log(&event, &mut names);
+            self.observer.event(&event);
+            self.hub.event(&event, self.maps);
+            count += 1;
+        }
+        count
     }
 }
 

@@ -13,7 +13,7 @@ use super::Output;
 use crate::{
     clock,
     datapath::maps::{EXPECTATIONS, Expectations, SESSIONS, Sessions},
-    device::Device,
+    device::Names,
     failure::Failure,
     inspect::{
         expectation,
@@ -80,11 +80,12 @@ pub(super) fn run(command: &Command, pins: &PinDirectory) -> Result<()> {
 /// Oldest first.
 fn list(arguments: &List, pins: &PinDirectory) -> Result<()> {
     let mut table = Sessions::open(pins, SESSIONS)?.entries()?;
+    let mut names = Names::default();
     table.retain(|(key, session)| {
-        let interface = Device::name_of(session.ifindex);
+        let interface = names.of(session.ifindex);
         let state = State::of(session);
         (arguments.states.is_empty() || arguments.states.contains(&state))
-            && arguments.filter.admits(&subject(key, session, &interface))
+            && arguments.filter.admits(&subject(key, session, interface))
     });
     if arguments.count {
         return output::print_count::<Entry>(table.len(), arguments.output.output);
@@ -93,14 +94,14 @@ fn list(arguments: &List, pins: &PinDirectory) -> Result<()> {
     let now = clock::now()?;
     let entries: Vec<Entry> = table
         .iter()
-        .map(|(key, session)| Entry::new(key, session, now))
+        .map(|(key, session)| Entry::new(key, session, &mut names, now))
         .collect();
     output::print(&entries, arguments.output.output)
 }
 
 fn show(arguments: &Show, pins: &PinDirectory) -> Result<()> {
     let (key, session) = find(&Sessions::open(pins, SESSIONS)?.entries()?, &arguments.ends)?;
-    let now = clock::now()?;
+    let (now, mut names) = (clock::now()?, Names::default());
     let mut expectation = None;
     if session.flags & flags::EXPECTING != 0 {
         let table = Expectations::open(pins, EXPECTATIONS)?;
@@ -108,9 +109,11 @@ fn show(arguments: &Show, pins: &PinDirectory) -> Result<()> {
             .get(&session.expectation)?
             .filter(|value| value.master == key && value.expires > now);
     }
-    let expectation = expectation
-        .map(|value| expectation::Entry::new(&session.expectation, &value, Some(&session), now));
-    let details = Details::new(&key, &session, expectation, now);
+    let expectation = expectation.map(|value| {
+        let key = &session.expectation;
+        expectation::Entry::new(key, &value, Some(&session), &mut names, now)
+    });
+    let details = Details::new(&key, &session, expectation, &mut names, now);
     output::print_object(&details, arguments.output.output)
 }
 

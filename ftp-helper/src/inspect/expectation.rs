@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{filter::Subject, mode::Mode, session::is_client_inside};
 use crate::{
     clock,
-    device::Device,
+    device::Names,
     output::{Fact, Object, Row, Section, endpoint, known_endpoint, or_dash},
 };
 
@@ -153,6 +153,7 @@ impl Entry {
         key: &ExpectationKey,
         value: &Expectation,
         session: Option<&Session>,
+        names: &mut Names,
         now: u64,
     ) -> Self {
         let age = now.saturating_sub(value.created);
@@ -184,7 +185,7 @@ impl Entry {
             outside: endpoint(&outside),
             inside: endpoint(&inside),
             seen_peer: seen_peer.map(IpAddr::from),
-            interface: Device::name_of(value.ifindex),
+            interface: names.of(value.ifindex).to_owned(),
             is_static: is_static(value),
             master: (!is_static(value)).then(|| Master {
                 outside: endpoint(&master.outside),

@@ -16,7 +16,7 @@ pub use self::details::Details;
 use super::{filter::Subject, mode::Mode};
 use crate::{
     clock,
-    device::Device,
+    device::Names,
     output::{Row, endpoint, known_endpoint, list_or_dash, or_dash},
     pins::direction_word,
 };
@@ -165,7 +165,7 @@ impl Row for Entry {
 
 impl Entry {
     /// What is shown of a session.
-    pub fn new(key: &SessionKey, session: &Session, now: u64) -> Self {
+    pub fn new(key: &SessionKey, session: &Session, names: &mut Names, now: u64) -> Self {
         let age = now.saturating_sub(session.created);
         let idle = now.saturating_sub(session.last_seen);
         let flags = FLAGS.iter().filter(|(flag, _)| session.flags & flag != 0);
@@ -183,7 +183,7 @@ impl Entry {
             state: State::of(session),
             flags: flags.map(|(_, word)| *word).collect(),
             mode: mode(session),
-            interface: Device::name_of(session.ifindex),
+            interface: names.of(session.ifindex).to_owned(),
             helped: session.helped,
             refused: session.refused,
             last_refusal: session

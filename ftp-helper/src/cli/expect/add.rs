@@ -32,7 +32,7 @@ use crate::{
         Counters, DENIED_PORTS, EXPECTATIONS, Expectations, INTERFACES, Interfaces, PortBits,
         RESERVED_PORTS, SESSIONS, Sessions,
     },
-    device::Device,
+    device::{Device, Names},
     failure::Failure,
     inspect::{expectation::ANYBODY, mode::Mode},
     output,
@@ -138,7 +138,7 @@ pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
     counters.add_created()?;
     let sessions = Sessions::open(pins, SESSIONS)?;
     output::print_object(
-        &entry(&sessions, &key, &value, now)?,
+        &entry(&sessions, &key, &value, &mut Names::default(), now)?,
         arguments.output.output,
     )
 }

@@ -16,7 +16,7 @@ use super::Output;
 use crate::{
     clock,
     datapath::maps::{Counters, EXPECTATIONS, Expectations, SESSIONS, Sessions},
-    device::Device,
+    device::Names,
     failure::Failure,
     inspect::{
         conntrack,
@@ -139,6 +139,7 @@ type Row = (ExpectationKey, Expectation);
 impl Choice {
     /// What is asked for, oldest first.
     fn of(&self, mut table: Vec<Row>, now: u64) -> Vec<Row> {
+        let mut names = Names::default();
         table.retain(|(key, value)| {
             let state = State::of(value, now);
             let is_wanted = if self.states.is_empty() {
@@ -146,8 +147,8 @@ impl Choice {
             } else {
                 self.states.contains(&state)
             };
-            let interface = Device::name_of(value.ifindex);
-            is_wanted && self.filter.admits(&subject(key, value, &interface))
+            let interface = names.of(value.ifindex);
+            is_wanted && self.filter.admits(&subject(key, value, interface))
         });
         table.sort_by_key(|(_, value)| value.created);
         table
@@ -172,9 +173,10 @@ fn list(arguments: &List, pins: &PinDirectory) -> Result<()> {
         eprintln!("{}", conntrack::summary(table.len()));
         return Ok(());
     }
+    let mut names = Names::default();
     let entries: Result<Vec<Entry>> = table
         .iter()
-        .map(|(key, value)| entry(&sessions, key, value, now))
+        .map(|(key, value)| entry(&sessions, key, value, &mut names, now))
         .collect();
     output::print(&entries?, format)
 }
@@ -183,7 +185,13 @@ fn show(arguments: &Show, pins: &PinDirectory) -> Result<()> {
     let table = Expectations::open(pins, EXPECTATIONS)?.entries()?;
     let (key, value) = arguments.target.find(&table)?;
     let sessions = Sessions::open(pins, SESSIONS)?;
-    let entry = entry(&sessions, &key, &value, clock::now()?)?;
+    let entry = entry(
+        &sessions,
+        &key,
+        &value,
+        &mut Names::default(),
+        clock::now()?,
+    )?;
     output::print_object(&entry, arguments.output.output)
 }
 
@@ -191,10 +199,11 @@ fn entry(
     sessions: &Sessions,
     key: &ExpectationKey,
     value: &Expectation,
+    names: &mut Names,
     now: u64,
 ) -> Result<Entry> {
     let master = master(sessions, &value.master)?;
-    Ok(Entry::new(key, value, master.as_ref(), now))
+    Ok(Entry::new(key, value, master.as_ref(), names, now))
 }
 
 fn master(sessions: &Sessions, key: &SessionKey) -> Result<Option<Session>> {

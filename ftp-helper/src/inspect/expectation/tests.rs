@@ -42,7 +42,8 @@ pub(in crate::inspect) fn master() -> Session {
 }
 
 fn entry(key: &ExpectationKey, value: &Expectation) -> Entry {
-    Entry::new(key, value, Some(&master()), clock::seconds(112))
+    let mut names = Names::default();
+    Entry::new(key, value, Some(&master()), &mut names, clock::seconds(112))
 }
 
 #[test]
@@ -130,7 +131,8 @@ fn one_of_anybody() {
 fn one_without_a_control_connection() {
     let (key, mut value) = sample();
     value.master = SessionKey::default();
-    let entry = Entry::new(&key, &value, None, clock::seconds(112));
+    let mut names = Names::default();
+    let entry = Entry::new(&key, &value, None, &mut names, clock::seconds(112));
     assert!(entry.is_static);
     let text = render_object(&entry, Format::Table).unwrap();
     assert!(text.contains("master      none"), "{text}");

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Entry, rewrites, text};
 use crate::{
+    device::Names,
     inspect::{expectation, mode::Mode},
     output::{Fact, Object, Section, Tone, layout::Grid, list_or_dash, or_dash},
     pins::direction_word,
@@ -48,11 +49,12 @@ impl Details {
         key: &SessionKey,
         session: &Session,
         expectation: Option<expectation::Entry>,
+        names: &mut Names,
         now: u64,
     ) -> Self {
         let outstanding = Some(session.outstanding).filter(|kind| *kind != 0);
         Self {
-            entry: Entry::new(key, session, now),
+            entry: Entry::new(key, session, names, now),
             outstanding: outstanding.map(|kind| Kind(kind).word()),
             directions: [Direction::Egress, Direction::Ingress].map(|way| Way::new(session, way)),
             expectation,

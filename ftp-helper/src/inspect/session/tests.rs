@@ -50,7 +50,7 @@ fn sample() -> (SessionKey, Session) {
 }
 
 fn entry((key, session): &(SessionKey, Session)) -> Entry {
-    Entry::new(key, session, clock::seconds(200))
+    Entry::new(key, session, &mut Names::default(), clock::seconds(200))
 }
 
 #[test]
@@ -204,7 +204,13 @@ fn a_session_goes_by_each_of_its_ends() {
 fn details() {
     let (key, mut session) = sample();
     session.outstanding = Kind::PASV.0;
-    let details = Details::new(&key, &session, None, clock::seconds(200));
+    let details = Details::new(
+        &key,
+        &session,
+        None,
+        &mut Names::default(),
+        clock::seconds(200),
+    );
     let mut all = wanted();
     let more = json!({
         "outstanding": "PASV",
