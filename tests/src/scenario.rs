@@ -107,7 +107,7 @@ fn run(setup: Setup, body: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
 }
 
 /// The last lines of every log of the lab.
-fn logs(directory: &Path) -> String {
+pub(crate) fn logs(directory: &Path) -> String {
     let mut text = String::new();
     let Ok(entries) = fs::read_dir(directory) else {
         return text;

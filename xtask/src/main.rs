@@ -5,12 +5,14 @@
 
 mod attack;
 mod bench;
+mod chaos;
 mod dist;
 mod fuzz;
 mod image;
 mod process;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod vm;
@@ -36,11 +38,13 @@ struct Options {
 enum Command {
     Attack(attack::Options),
     Bench(bench::Options),
+    Chaos(chaos::Options),
     Dist(dist::Options),
     Fuzz(fuzz::Options),
     Image(image::Options),
     Run(run::Options),
     Setup(setup::Options),
+    Soak(soak::Options),
     Test(test::Options),
     VmTest(vm::Options),
     #[command(hide = true)]
@@ -51,11 +55,13 @@ fn main() -> ExitCode {
     let outcome = match Options::parse().command {
         Command::Attack(options) => attack::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Dist(options) => dist::run(options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Image(options) => image::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Setup(options) => setup::run(options),
+        Command::Soak(options) => soak::run(&options),
         Command::Test(options) => test::run(&options),
         Command::VmTest(options) => vm::run(&options),
         Command::VmGuest(options) => vm::guest::run(&options),
