@@ -18,7 +18,9 @@ pub struct Amount {
     pub rounds: usize,
     /// Rounds of what has to be known to a hundredth.
     pub fine_rounds: usize,
-    /// How long one turn loads the gateway.
+    /// How long one of their turns loads the gateway.
+    pub fine_turn: Duration,
+    /// How long any other turn does.
     pub turn: Duration,
     /// How much one turn of iperf3 is, in its own words.
     pub bulk: [&'static str; 2],
@@ -50,7 +52,8 @@ impl Amount {
         pairs: 101,
         singles: 2_000,
         rounds: 6,
-        fine_rounds: 16,
+        fine_rounds: 36,
+        fine_turn: Duration::from_millis(200),
         turn: Duration::from_millis(400),
         budget: Duration::from_secs(85),
         bulk: ["--time", "1"],
@@ -71,7 +74,8 @@ impl Amount {
         pairs: 25,
         singles: 500,
         rounds: 2,
-        fine_rounds: 3,
+        fine_rounds: 6,
+        fine_turn: Duration::from_millis(100),
         turn: Duration::from_millis(200),
         budget: Duration::from_secs(10),
         bulk: ["--bytes", "300M"],
@@ -93,6 +97,7 @@ impl Amount {
         singles: 3,
         rounds: 1,
         fine_rounds: 1,
+        fine_turn: Duration::from_millis(40),
         turn: Duration::from_millis(40),
         budget: Duration::from_secs(1),
         bulk: ["--bytes", "1M"],

@@ -23,7 +23,9 @@ pub struct Goal {
     pub is_met: Option<bool>,
 }
 
-/// Most nanoseconds that a packet may take that is none of FTP's.
+/// Most nanoseconds of ftp-helper's own that a packet may take that is none of FTP's. What
+/// the kernel takes to time a run of any program is not among them: no packet on a wire
+/// meets that.
 const MISS: f64 = 40.0;
 /// How much slower connections may get that have nothing to do with FTP.
 const TAX: f64 = 0.02;
@@ -46,21 +48,23 @@ pub fn goals(report: &Report) -> Vec<Goal> {
             let Some(ratio) = row.outcome(OURS).and_then(Outcome::ratio) else {
                 continue;
             };
-            let noise = row
-                .outcome(Peer::MasqueradeAgain.name())
-                .and_then(Outcome::ratio);
+            let beside = |peer: Peer, what: &str| {
+                let ratio = row.outcome(peer.name()).and_then(Outcome::ratio);
+                ratio.map_or_else(String::new, |ratio| format!("; {what}: ×{}", times(ratio)))
+            };
             goals.push(Goal {
                 wanted: format!(
                     "connect, request, close, {}: at most 2 % slower with ftp-helper",
                     row.what
                 ),
                 found: format!(
-                    "×{}{}",
+                    "×{}{}{}",
                     times(ratio),
-                    noise.map_or_else(String::new, |noise| format!(
-                        "; the same gateway without it, measured twice: ×{}",
-                        times(noise)
-                    ))
+                    beside(Peer::Attached, "programs that do nothing in its places"),
+                    beside(
+                        Peer::MasqueradeAgain,
+                        "the same gateway without anything, measured twice"
+                    )
                 ),
                 is_met: at_least(ratio, 1.0 - TAX),
             });
@@ -118,18 +122,18 @@ fn miss(table: &Table, rows: &str, what: &str) -> Option<Goal> {
         .iter()
         .filter(|row| row.what.contains(rows))
         .filter_map(|row| Some((value(row, OURS)?, value(row, NET)?)))
-        .max_by(|one, other| one.0.total_cmp(&other.0))?;
+        .max_by(|one, other| one.1.total_cmp(&other.1))?;
     let (all, net) = worst;
     Some(Goal {
         wanted: format!("{what}: at most {MISS} ns"),
         found: format!(
-            "{} ns, of which {} ns are the empty program's and {} ns ftp-helper's (the worst of \
-             both families and directions)",
+            "{} ns of its own; {} ns in the kernel's harness, in which an empty program takes {} \
+             ns (the worst of both families and directions)",
+            number(net, 0),
             number(all, 0),
-            number(all - net, 0),
-            number(net, 0)
+            number(all - net, 0)
         ),
-        is_met: Some(all <= MISS),
+        is_met: Some(net <= MISS),
     })
 }
 
@@ -202,31 +206,31 @@ enum Side {
     AtMost(f64),
 }
 
-/// Far enough from what was measured that chance alone does not get there, and near
-/// enough that a mistake in the hot path does. Times are bounded by nothing but other
-/// times of the same run.
+/// Half as much again as what was measured, or for rates a sixth to a quarter less: chance
+/// alone does not get there, a mistake in the hot path does. Times are bounded by nothing
+/// but other times of the same run.
 const BOUNDS: [Bound; 9] = [
-    bound(tax::NAME, tax::PACKETS, "not TCP", OURS, Side::AtMost(3.0)),
+    bound(tax::NAME, tax::PACKETS, "not TCP", OURS, Side::AtMost(2.2)),
     bound(
         tax::NAME,
         tax::PACKETS,
         "other TCP, way",
         OURS,
-        Side::AtMost(4.0),
+        Side::AtMost(2.4),
     ),
     bound(
         tax::NAME,
         tax::PACKETS,
         "acknowledgment",
         OURS,
-        Side::AtMost(25.0),
+        Side::AtMost(14.0),
     ),
     bound(
         announcement::NAME,
         announcement::TABLE,
         "",
         announcement::ANNOUNCEMENT,
-        Side::AtMost(15.0),
+        Side::AtMost(4.0),
     ),
     bound(tax::TRAFFIC, tax::REQUESTS, "", OURS, Side::AtLeast(0.95)),
     bound(
@@ -234,14 +238,14 @@ const BOUNDS: [Bound; 9] = [
         sections::SESSIONS,
         "",
         OURS,
-        Side::AtLeast(0.9),
+        Side::AtLeast(0.8),
     ),
     bound(
         sections::SESSIONS,
         sections::FILES,
         "",
         OURS,
-        Side::AtLeast(0.9),
+        Side::AtLeast(0.8),
     ),
     bound(
         sections::TRANSFER,
@@ -255,7 +259,7 @@ const BOUNDS: [Bound; 9] = [
         latency::NAME,
         "both together",
         OURS,
-        Side::AtMost(4.0),
+        Side::AtMost(2.0),
     ),
 ];
 
@@ -345,7 +349,7 @@ mod tests {
             let goal = goals.iter().find(|goal| goal.wanted.contains(part));
             goal.unwrap_or_else(|| panic!("{part}: {goals:#?}")).is_met
         };
-        // 35 ns with 15 of them the empty program's.
+        // 55 ns with 35 of them the empty program's.
         assert_eq!(met("another TCP"), Some(true));
         // 0.97 to 1.01 of masquerade.
         assert_eq!(met("connect, request, close"), None);
@@ -360,7 +364,7 @@ mod tests {
         let faults = gate(&report());
         assert_eq!(faults.len(), 1, "{faults:#?}");
         assert!(faults[0].contains("files, ") || faults[0].contains("sessions, "));
-        assert!(faults[0].contains("should be at least 0.9"), "{faults:?}");
+        assert!(faults[0].contains("should be at least 0.8"), "{faults:?}");
 
         let mut large = report();
         large.sections.clear();

@@ -37,8 +37,7 @@ const WHOLE: &str = "from its arrival to the departure of the first data packet"
 pub fn measure(amount: &Amount) -> Result<Section> {
     let mut samples = Samples::default();
     rig(Inside::Client, |rig| {
-        let mut refused = Vec::new();
-        rounds(
+        let refused = rounds(
             rig,
             &PEERS,
             (amount.rounds, amount.budget),
@@ -65,7 +64,6 @@ pub fn measure(amount: &Amount) -> Result<Section> {
                 }
                 Ok(())
             },
-            |peer, error| refused.push((peer, format!("{error:#}"))),
         );
         for (peer, why) in refused {
             samples.refuse("both together", peer.name(), &why);

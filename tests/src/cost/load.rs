@@ -57,7 +57,8 @@ impl Tally {
 /// How long something is done.
 #[derive(Clone, Copy, Debug)]
 pub enum Until {
-    /// For some time; what is under way then does not count.
+    /// For some time; what is under way then does not count, nor what is done in the
+    /// first moments, while nothing is in any cache.
     Elapsed(Duration),
     /// So often by each client.
     Done(u64),
@@ -71,9 +72,13 @@ fn repeat<S>(
     open: impl Fn() -> Result<S> + Sync,
     once: impl Fn(&mut S) -> Result<()> + Sync,
 ) -> Tally {
-    let [done, late, failed] = [const { AtomicU64::new(0) }; 3];
+    let [early, done, late, failed] = [const { AtomicU64::new(0) }; 4];
     let why = Mutex::new(None);
-    let begin = Instant::now();
+    let warm_up = match until {
+        Until::Elapsed(limit) => limit / 8,
+        Until::Done(_) => Duration::ZERO,
+    };
+    let begin = Instant::now() + warm_up;
     let fail = |error: anyhow::Error| {
         failed.fetch_add(1, Ordering::Relaxed);
         let mut why = why.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,19 +103,22 @@ fn repeat<S>(
                         return fail(error);
                     }
                     own += 1;
-                    let is_late =
-                        matches!(until, Until::Elapsed(limit) if begin.elapsed() >= limit);
-                    let counter = if is_late { &late } else { &done };
+                    let now = Instant::now();
+                    let counter = match until {
+                        Until::Elapsed(_) if now < begin => &early,
+                        Until::Elapsed(limit) if now >= begin + limit => &late,
+                        _ => &done,
+                    };
                     counter.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
-    let (done, late) = (done.into_inner(), late.into_inner());
+    let [early, done, late] = [early, done, late].map(AtomicU64::into_inner);
     let (done, seconds) = match until {
         Until::Elapsed(limit) if done > 0 => (done, limit),
         // On a machine that has other things to do, each took longer than that.
-        _ => (done + late, begin.elapsed()),
+        _ => (early + done + late, warm_up + begin.elapsed()),
     };
     Tally {
         done,

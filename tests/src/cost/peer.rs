@@ -9,6 +9,9 @@ pub enum Peer {
     Masquerade,
     /// The same as before, once more: how far two measurements of one thing differ.
     MasqueradeAgain,
+    /// The same, with a program that does nothing in the places of ftp-helper's: what the
+    /// kernel takes to run any.
+    Attached,
     /// With the kernel's helper.
     Kernel,
     /// With ftp-helper.
@@ -26,6 +29,7 @@ impl Peer {
             Self::Routing => "plain routing",
             Self::Masquerade => "masquerade",
             Self::MasqueradeAgain => "masquerade, once more",
+            Self::Attached => "empty programs",
             Self::Kernel => "nf_nat_ftp",
             Self::Ours => super::OURS,
             Self::OpenVswitch => "Open vSwitch",

@@ -123,7 +123,7 @@ fn draw(area: &Area<'_>, table: &Table, subjects: &[&str], largest: f64) -> Draw
         for (index, value) in values(row, subjects) {
             if is_first {
                 let style = style(13).pos(right);
-                text(&row.what, (LABEL - 8, top), style)?;
+                text(&row.what.replace('`', ""), (LABEL - 8, top), style)?;
                 is_first = false;
             }
             bar(area, table, top, colour(index), value, largest)?;

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
     path::PathBuf,
     thread,
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::de::DeserializeOwned;
 
-use super::{conntrackd, open_vswitch::Switch, peer::Peer};
+use super::{conntrackd, empty::Empty, open_vswitch::Switch, peer::Peer};
 use crate::{
     agent::{Agent, PINS, RunningAgent, find_binary},
     firewall,
@@ -50,6 +51,8 @@ pub(super) struct Rig {
     running: Option<RunningAgent>,
     switch: Option<Switch>,
     helper: Option<Daemon>,
+    /// What keeps programs attached that do nothing.
+    links: Option<[OwnedFd; 2]>,
     _server: Daemon,
     agent: Agent,
     program: PathBuf,
@@ -94,6 +97,10 @@ impl Rig {
                     ("ipv4/tcp_tw_reuse", "1"),
                     ("ipv4/ip_local_port_range", "10000 60999"),
                     ("core/somaxconn", "4096"),
+                    // A port for which somebody waits in TIME_WAIT is not given to anybody
+                    // who asks for any, and to look for another takes milliseconds when
+                    // most are: then that search is all that is measured.
+                    ("ipv4/tcp_max_tw_buckets", "1000"),
                 ] {
                     let path = format!("/proc/sys/net/{name}");
                     fs::write(&path, value).with_context(|| format!("{path} not set"))?;
@@ -125,6 +132,7 @@ impl Rig {
             running: None,
             switch: None,
             helper: None,
+            links: None,
             now: None,
             _server: server,
         })
@@ -153,6 +161,7 @@ impl Rig {
             switch.stop(&self.lab)?;
         }
         self.helper = None;
+        self.links = None;
         if let Some(mut agent) = self.running.take() {
             agent.stop(nix::sys::signal::Signal::SIGTERM)?;
             self.agent.table(&["detach"])?;
@@ -168,6 +177,15 @@ impl Rig {
             Peer::Ours => {
                 self.rules(Helper::Nobody)?;
                 self.running = Some(self.agent.start_with(&RUN)?);
+                Ok(())
+            }
+            Peer::Attached => {
+                self.rules(Helper::Nobody)?;
+                let attach = || {
+                    let device = nix::net::if_::if_nametoindex("wan0").context("no wan0")?;
+                    Empty::load()?.attach(device)
+                };
+                self.links = Some(self.lab.gateway.enter(attach)?);
                 Ok(())
             }
             Peer::OpenVswitch => {

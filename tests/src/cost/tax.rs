@@ -61,8 +61,10 @@ pub fn measure(amount: &Amount) -> Result<Section> {
                 "`BPF_PROG_TEST_RUN`: the kernel runs the program {} times on one packet and \
                  tells the mean; such calls take turns with calls for a program of two \
                  instructions that does nothing, on the same packet. That program's time is what \
-                 the kernel takes to run any program there; the difference is ftp-helper's own. \
-                 The kernel counts whole nanoseconds.",
+                 the kernel takes to repeat and time runs of any program there, which no packet \
+                 on a wire pays; the difference is ftp-helper's own, and what the goal is about. \
+                 What it costs to have any program attached is below, as *empty programs*. The \
+                 kernel counts whole nanoseconds.",
                 amount.runs
             ),
             "A line changes its session, so it is run once and the session is put back; the time \
@@ -97,8 +99,9 @@ pub fn measure_traffic(amount: &Amount) -> Result<Section> {
              ms; then iperf3 ({} {}), with and without offloads. The gateway changes hands behind \
              each turn: the same lab, the same wires, other rules and programs. *Masquerade, once \
              more* is the same thing a second time: how far its ratio is from 1 tells how fine \
-             these numbers are.",
-            amount.turn.as_millis(),
+             these numbers are. *Empty programs* has programs of two instructions in the places \
+             of ftp-helper's, which do nothing: what the kernel takes to run any.",
+            amount.fine_turn.as_millis(),
             amount.bulk[0].trim_start_matches('-'),
             amount.bulk[1]
         )],

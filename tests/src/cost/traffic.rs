@@ -86,47 +86,53 @@ impl Kind {
     }
 }
 
-/// Lets everybody have a turn in each round. `turn` is told the round and who has the
+/// Lets everybody have a turn in each round, in one order and then in the other, so that
+/// nobody always comes behind the same one. `turn` is told the round and who has the
 /// gateway. Who can not be set up, or fails, is asked once more in the next round and
-/// then left out. Behind the budget no further round begins.
+/// then left out; they are returned, with the reason. Behind the budget no further round
+/// begins.
 pub(super) fn rounds(
     rig: &mut Rig,
     peers: &[Peer],
     (rounds, budget): (usize, Duration),
     mut turn: impl FnMut(&mut Rig, usize, Peer) -> Result<()>,
-    mut refuse: impl FnMut(Peer, &anyhow::Error),
-) {
+) -> Vec<(Peer, String)> {
     /// Failures after which it is no use.
     const ENOUGH: usize = 2;
 
-    let mut failures = vec![0; peers.len()];
+    let mut refused = Vec::new();
+    let mut order: Vec<(Peer, usize)> = peers.iter().map(|peer| (*peer, 0)).collect();
     let begin = Instant::now();
     for round in 0..rounds {
         if round > 0 && begin.elapsed() > budget {
             eprintln!("  {round} rounds are done in time, {rounds} were wanted");
             break;
         }
-        for (peer, failures) in peers.iter().zip(&mut failures) {
+        for (peer, failures) in &mut order {
             if *failures >= ENOUGH {
                 continue;
             }
             let outcome = rig.give(*peer).and_then(|()| turn(rig, round, *peer));
             if let Err(error) = outcome {
                 *failures += 1;
-                eprintln!("  {}: {error:#}", peer.name());
-                refuse(*peer, &error);
+                let reason = format!("{error:#}");
+                eprintln!("  {}: {reason}", peer.name());
+                refused.push((*peer, reason));
             }
         }
+        order.reverse();
     }
+    refused
 }
 
 /// Connections a second that have nothing to do with FTP, and throughput.
 pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
     /// The same gateway twice first: they are compared most closely.
-    const PEERS: [Peer; 5] = [
+    const PEERS: [Peer; 6] = [
         Peer::Masquerade,
         Peer::Ours,
         Peer::MasqueradeAgain,
+        Peer::Attached,
         Peer::Kernel,
         Peer::Routing,
     ];
@@ -139,16 +145,15 @@ pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
                 bulk.refuse(what, Peer::Ours.name(), &format!("{error:#}"));
             }
         }
-        let mut refused = Vec::new();
-        rounds(
+        let refused = rounds(
             rig,
             &PEERS,
-            // As much as two kinds of sessions.
-            (amount.fine_rounds, amount.budget * 2),
+            // As much as three kinds of sessions.
+            (amount.fine_rounds, amount.budget * 3),
             |rig, round, peer| {
                 for clients in [1, 8] {
                     let what = format!("{clients} at a time");
-                    let rate = web(rig, clients, amount.turn);
+                    let rate = web(rig, clients, amount.fine_turn);
                     requests.note(round, &what, peer.name(), rate);
                 }
                 for (what, offloads) in BULK {
@@ -160,7 +165,6 @@ pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
                 }
                 rig.set_offloads(Offloads::default())
             },
-            |peer, error| refused.push((peer, format!("{error:#}"))),
         );
         for (peer, reason) in refused {
             requests.refuse("1 at a time", peer.name(), &reason);
@@ -217,8 +221,7 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 2]> {
     let mut samples = [Samples::default(), Samples::default()];
     for kind in KINDS {
         rig(kind.inside, |rig| {
-            let mut refused = Vec::new();
-            rounds(
+            let refused = rounds(
                 rig,
                 &kind.peers(),
                 (amount.rounds, amount.budget),
@@ -238,7 +241,6 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 2]> {
                     }
                     rig.set_offloads(Offloads::default())
                 },
-                |peer, error| refused.push((peer, format!("{error:#}"))),
             );
             for (peer, why) in refused {
                 refuse_all(&mut samples, kind, amount, peer, &why);
@@ -262,7 +264,13 @@ fn refuse_all(samples: &mut [Samples], kind: Kind, amount: &Amount, peer: Peer, 
     }
 }
 
-fn ftp(rig: &Rig, unit: &str, kind: Kind, clients: usize, time: Duration) -> Result<f64> {
+pub(super) fn ftp(
+    rig: &Rig,
+    unit: &str,
+    kind: Kind,
+    clients: usize,
+    time: Duration,
+) -> Result<f64> {
     let milliseconds = time.as_millis();
     let server = rig.server(FTP);
     let words = words([
@@ -283,8 +291,7 @@ pub(super) fn transfers(amount: &Amount) -> Result<Samples> {
     let mut samples = Samples::default();
     for kind in KINDS {
         rig(kind.inside, |rig| {
-            let mut refused = Vec::new();
-            rounds(
+            let refused = rounds(
                 rig,
                 &kind.peers(),
                 (amount.transfer_rounds, amount.budget),
@@ -311,7 +318,6 @@ pub(super) fn transfers(amount: &Amount) -> Result<Samples> {
                     }
                     rig.set_offloads(Offloads::default())
                 },
-                |peer, error| refused.push((peer, format!("{error:#}"))),
             );
             for (peer, why) in refused {
                 for (what, _) in BULK {
