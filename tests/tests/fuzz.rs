@@ -13,7 +13,7 @@ use ftp_helper_tests::{
 const FTP_HELPER_FUZZ_SECONDS: u64 = 20;
 
 /// So many cases reach everything.
-const ENOUGH: u64 = 1000;
+const ENOUGH: u64 = 1400;
 
 /// What the settings of an interface lead to.
 const REACHED: [Reason; 9] = [
@@ -43,6 +43,7 @@ fn programs_and_model_agree() {
         };
         let report = run(bench, limits, None)?;
         println!("{} cases, {} packets", report.runs, report.packets);
+        println!("{:?}", report.counts);
         let words: Vec<_> = report.findings.iter().map(|it| &*it.words).collect();
         assert!(words.is_empty(), "{}", words.join("\n"));
         // Cases that reach nothing of what can be set prove nothing about it.

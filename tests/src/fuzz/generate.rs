@@ -82,6 +82,10 @@ pub fn case(seed: u64) -> Result<Case> {
     if seed / NEIGHBOURS % 2 == 1 {
         case.rules = rules(&mut Random::new(seed / NEIGHBOURS), &case.flow);
     }
+    // Only what was encrypted can be clear again.
+    if case.rules.flags & flags::CCC != 0 && random.chance(40) {
+        case.flags = session_flags::OPAQUE;
+    }
     let flow = case.flow;
     let gateway = match case.session() {
         Some(session) => Gateway::new(flow.key(), session),
