@@ -182,6 +182,16 @@ pub(crate) enum Beginner {
     Peer,
 }
 
+/// The entry of a control connection, held until it is released; null without one.
+#[inline(always)]
+fn look_up(skb: *mut __sk_buff, key: &SessionKey, options: &mut Options) -> *mut NfConn {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let size = fill(&mut tuple, &key.peer, &key.outside);
+    // SAFETY: both structures are readable for the sizes given.
+    unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, options, OPTIONS_SIZE) }
+}
+
 /// The inside host's own endpoint of a control connection, and the peer as that
 /// host sees it. conntrack hashes a connection by its original tuple and by its
 /// reply tuple; the way in from the outside is always one of the two.
@@ -191,13 +201,8 @@ pub(crate) fn inside_of(
     key: &SessionKey,
     found: &mut [Endpoint; 2],
 ) -> Beginner {
-    // SAFETY: a union of integers.
-    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
-    let size = fill(&mut tuple, &key.peer, &key.outside);
-    // SAFETY: both structures are readable for the sizes given.
-    let entry =
-        unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
+    let entry = look_up(skb, key, &mut options);
     if entry.is_null() {
         return Beginner::Unknown;
     }
@@ -251,13 +256,8 @@ pub(crate) fn inside_of(
 /// connection so far: netfilter judges the segment itself only behind us.
 #[inline(never)]
 pub(crate) fn expects(skb: *mut __sk_buff, key: &SessionKey, sequence: u32) -> bool {
-    // SAFETY: a union of integers.
-    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let mut options = Options::new();
-    let size = fill(&mut tuple, &key.peer, &key.outside);
-    // SAFETY: both structures are readable for the sizes given.
-    let entry =
-        unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
+    let entry = look_up(skb, key, &mut options);
     if entry.is_null() {
         return false;
     }

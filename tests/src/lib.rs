@@ -58,6 +58,7 @@ pub mod cost;
 pub mod counters;
 pub mod differential;
 pub mod docker;
+pub mod document;
 pub mod duet;
 pub mod firewall;
 pub mod fuzz;

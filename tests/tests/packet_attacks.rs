@@ -9,8 +9,8 @@ use ftp_helper_common::{
 };
 use ftp_helper_tests::packets::{
     beginning::Beginning,
-    bench::{Bench, bench, bench_with},
-    flow::{Flow, STARTS},
+    bench::{Bench, bench, bench_tracked, bench_with},
+    flow::Flow,
     segment::{Segment, flags},
 };
 
@@ -130,21 +130,15 @@ fn is_not_picked_up(
     flow: impl Fn(u32) -> Flow + Sync,
     begin: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
 ) {
-    bench(|bench| {
-        for start in STARTS {
-            let flow = flow(start);
-            bench.clear()?;
-            bench.shell("conntrack -F")?;
-            bench.track(&flow)?;
-            begin(bench, &flow)?;
-            bench.unchanged(&flow.egress(0, format!("x\r\n{SENT}")));
-            bench.unchanged(&flow.ingress(0, "20 ok\r\n"));
-            bench.unchanged(&flow.egress(26, SENT));
-            bench.unchanged(&flow.inside_acknowledges(49, 7));
-            let sessions = bench.datapath.maps.sessions.entries()?;
-            assert!(sessions.is_empty(), "{sessions:?}");
-            assert!(bench.expectations()?.is_empty(), "it opens something");
-        }
+    bench_tracked(flow, |bench, flow| {
+        begin(bench, flow)?;
+        bench.unchanged(&flow.egress(0, format!("x\r\n{SENT}")));
+        bench.unchanged(&flow.ingress(0, "20 ok\r\n"));
+        bench.unchanged(&flow.egress(26, SENT));
+        bench.unchanged(&flow.inside_acknowledges(49, 7));
+        let sessions = bench.datapath.maps.sessions.entries()?;
+        assert!(sessions.is_empty(), "{sessions:?}");
+        assert!(bench.expectations()?.is_empty(), "it opens something");
         Ok(())
     });
 }

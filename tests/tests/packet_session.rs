@@ -8,7 +8,7 @@ use ftp_helper_common::{
 };
 use ftp_helper_tests::packets::{
     beginning::Beginning,
-    bench::{Bench, bench, bench_with},
+    bench::{Bench, bench, bench_tracked, bench_with},
     flow::{Flow, STARTS, address, endpoint},
     segment::flags,
 };
@@ -25,27 +25,10 @@ fn from_handshake(
     flow: impl Fn(u32) -> Flow + Sync,
     body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
 ) {
-    from_tracked(flow, |bench, flow| {
+    bench_tracked(flow, |bench, flow| {
         bench.shake_hands(flow);
         bench.counted(&[(Reason::SessionOpened, 1)]);
         body(bench, flow)
-    });
-}
-
-/// conntrack knows the connection, and the programs do not yet.
-fn from_tracked(
-    flow: impl Fn(u32) -> Flow + Sync,
-    body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
-) {
-    bench(|bench| {
-        for start in STARTS {
-            let flow = flow(start);
-            bench.clear()?;
-            bench.shell("conntrack -F")?;
-            bench.track(&flow)?;
-            body(bench, &flow)?;
-        }
-        Ok(())
     });
 }
 
@@ -187,7 +170,7 @@ fn a_repeated_syn_behind_the_answer() {
 /// A client that does not wait for the greeting, and whose first segments change places.
 #[test]
 fn a_second_segment_in_front_of_the_first() {
-    from_tracked(Flow::client_inside, |bench, flow| {
+    bench_tracked(Flow::client_inside, |bench, flow| {
         let Beginning { syn, answer, third } = Beginning::of(flow);
         bench.unchanged(&syn);
         bench.unchanged(&answer);
@@ -211,22 +194,16 @@ fn a_second_segment_in_front_of_the_first() {
 /// Found in the middle: its lines are known from the next line end on.
 #[test]
 fn a_connection_that_is_older_than_the_helper() {
-    bench(|bench| {
-        for start in STARTS {
-            let flow = Flow::client_inside(start);
-            bench.clear()?;
-            bench.shell("conntrack -F")?;
-            bench.track(&flow)?;
-            bench.unchanged(&flow.egress(0, format!("x {SENT}")));
-            bench.counted(&[(Reason::SessionPickedUp, 1)]);
-            let session = bench.session(&flow)?;
-            assert_eq!(session.inside, endpoint(flow.inside));
-            assert_ne!(session.flags & session_flags::PICKED_UP, 0);
-            // What the peer says is in the middle of something, too.
-            bench.unchanged(&flow.ingress(0, "20 ok\r\n"));
-            bench.becomes(&flow.egress(25, SENT), &flow.egress(25, WIRE));
-            bench.counted(&REWRITTEN);
-        }
+    bench_tracked(Flow::client_inside, |bench, flow| {
+        bench.unchanged(&flow.egress(0, format!("x {SENT}")));
+        bench.counted(&[(Reason::SessionPickedUp, 1)]);
+        let session = bench.session(flow)?;
+        assert_eq!(session.inside, endpoint(flow.inside));
+        assert_ne!(session.flags & session_flags::PICKED_UP, 0);
+        // What the peer says is in the middle of something, too.
+        bench.unchanged(&flow.ingress(0, "20 ok\r\n"));
+        bench.becomes(&flow.egress(25, SENT), &flow.egress(25, WIRE));
+        bench.counted(&REWRITTEN);
         Ok(())
     });
 }

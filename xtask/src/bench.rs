@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{process, setup, workspace};
+use crate::{evidence, process, setup};
 
 /// The others that could do ftp-helper's work, and what loads a gateway.
 const PACKAGES: [&str; 4] = ["conntrackd", "iperf3", "nfct", "openvswitch-switch"];
@@ -45,28 +45,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::everything()?;
     provide_peers();
     // Both as they are delivered: with debug builds it is the builds that are compared.
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--release", "--package", "ftp-helper"]);
-    cargo.args(["--package", "ftp-helper-tests"]);
-    cargo.args(["--bin", "ftp-helper", "--bin", "bench"]);
-    process::run(&mut cargo)?;
-
-    let mut bench = process::as_root(workspace::artifact(true, "bench")?)?;
-    bench.env("FTP_HELPER_BIN", workspace::artifact(true, "ftp-helper")?);
-    bench.args(options.quick.then_some("--quick"));
-    bench.args(options.write.then_some("--write"));
-    bench.args(options.check.then_some("--check"));
+    let mut bench = evidence::program("bench", true)?;
+    evidence::switches(
+        &mut bench,
+        &[
+            ("--quick", options.quick),
+            ("--write", options.write),
+            ("--check", options.check),
+        ],
+    );
     for name in &options.only {
         bench.args(["--only", name]);
     }
-    for (flag, path) in [("--json", &options.json), ("--before", &options.before)] {
-        if let Some(path) = path {
-            let path = std::path::absolute(path)
-                .with_context(|| format!("{} is no path", path.display()))?;
-            bench.arg(flag).arg(path);
-        }
-    }
-    process::run(bench.current_dir(workspace::root()))
+    evidence::file(&mut bench, "--json", options.json.as_deref())?;
+    evidence::file(&mut bench, "--before", options.before.as_deref())?;
+    process::run(&mut bench)
 }
 
 /// Installs what is compared with, where that is possible: what is missing is not

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{process, setup, workspace};
+use crate::{evidence, process, setup};
 
 /// Make things go wrong while transfers are under way, with ftp-helper and with the
 /// kernel's own helper, in private networks: the agent is killed, tables are full,
@@ -54,34 +54,21 @@ pub(crate) struct Options {
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::everything()?;
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "ftp-helper"]);
-    cargo.args(["--package", "ftp-helper-tests"]);
-    cargo.args(["--bin", "ftp-helper", "--bin", "chaos"]);
-    process::run(&mut cargo)?;
-
-    let mut chaos = process::as_root(workspace::artifact(false, "chaos")?)?;
-    chaos.env("FTP_HELPER_BIN", workspace::artifact(false, "ftp-helper")?);
-    for (flag, is_given) in [
-        ("--list", options.list),
-        ("--quick", options.quick),
-        ("--ours", options.ours),
-        ("--write", options.write),
-    ] {
-        chaos.args(is_given.then_some(flag));
-    }
+    let mut chaos = evidence::program("chaos", false)?;
+    evidence::switches(
+        &mut chaos,
+        &[
+            ("--list", options.list),
+            ("--quick", options.quick),
+            ("--ours", options.ours),
+            ("--write", options.write),
+        ],
+    );
     for name in &options.only {
         chaos.args(["--only", name]);
     }
-    for (flag, number) in [("--seed", options.seed), ("--sessions", options.sessions)] {
-        if let Some(number) = number {
-            chaos.args([flag, &number.to_string()]);
-        }
-    }
-    if let Some(path) = &options.json {
-        let path =
-            std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-        chaos.arg("--json").arg(path);
-    }
-    process::run(chaos.current_dir(workspace::root()))
+    let numbers = [("--seed", options.seed), ("--sessions", options.sessions)];
+    evidence::numbers(&mut chaos, &numbers);
+    evidence::file(&mut chaos, "--json", options.json.as_deref())?;
+    process::run(&mut chaos)
 }

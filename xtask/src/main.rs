@@ -7,6 +7,7 @@ mod attack;
 mod bench;
 mod chaos;
 mod dist;
+mod evidence;
 mod fuzz;
 mod image;
 mod process;

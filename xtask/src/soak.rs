@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{process, setup, workspace};
+use crate::{evidence, process, setup};
 
 /// Make sessions of all kinds for an hour, in private networks: active and passive, IPv4
 /// and IPv6, encrypted, over wires that lose and reorder, with real servers. Fails when
@@ -39,29 +39,17 @@ pub(crate) struct Options {
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::everything()?;
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "ftp-helper"]);
-    cargo.args(["--package", "ftp-helper-tests"]);
-    cargo.args(["--bin", "ftp-helper", "--bin", "soak"]);
-    process::run(&mut cargo)?;
-
-    let mut soak = process::as_root(workspace::artifact(false, "soak")?)?;
-    soak.env("FTP_HELPER_BIN", workspace::artifact(false, "ftp-helper")?);
-    soak.args(options.quick.then_some("--quick"));
-    soak.args(options.write.then_some("--write"));
-    for (flag, number) in [
-        ("--minutes", options.minutes),
-        ("--sessions", options.sessions),
-        ("--seed", options.seed),
-    ] {
-        if let Some(number) = number {
-            soak.args([flag, &number.to_string()]);
-        }
-    }
-    if let Some(path) = &options.json {
-        let path =
-            std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-        soak.arg("--json").arg(path);
-    }
-    process::run(soak.current_dir(workspace::root()))
+    let mut soak = evidence::program("soak", false)?;
+    let switches = [("--quick", options.quick), ("--write", options.write)];
+    evidence::switches(&mut soak, &switches);
+    evidence::numbers(
+        &mut soak,
+        &[
+            ("--minutes", options.minutes),
+            ("--sessions", options.sessions),
+            ("--seed", options.seed),
+        ],
+    );
+    evidence::file(&mut soak, "--json", options.json.as_deref())?;
+    process::run(&mut soak)
 }

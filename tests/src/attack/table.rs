@@ -5,11 +5,16 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Attack, Found, all};
-use crate::setup::{Family, Helper, Inside};
+use crate::{
+    document::Part,
+    setup::{Family, Helper, Inside},
+};
 
-/// Around the table in the document.
-const BEGIN: &str = "<!-- attacks -->";
-const END: &str = "<!-- end of attacks -->";
+/// Where it is in docs/security.md.
+pub const PART: Part = Part {
+    begin: "<!-- attacks -->",
+    end: "<!-- end of attacks -->",
+};
 
 /// What became of an attack.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -103,21 +108,11 @@ pub fn table(rows: &[(&Attack, Outcome, Outcome)], release: &str) -> String {
     text
 }
 
-/// The document with another table in it.
-pub fn replace(document: &str, table: &str) -> Result<String> {
-    let (before, rest) = document.split_once(BEGIN).context("no start of a table")?;
-    let (_, behind) = rest.split_once(END).context("no end of the table")?;
-    Ok(format!("{before}{BEGIN}\n{table}{END}{behind}"))
-}
-
 /// An error unless the table in the document has every attack, and says of each that
 /// ftp-helper lets nothing in.
 pub fn check(document: &str) -> Result<()> {
-    let table = document
-        .split_once(BEGIN)
-        .and_then(|(_, rest)| Some(rest.split_once(END)?.0))
-        .context("no table")?;
-    let rows: Vec<_> = table
+    let rows: Vec<_> = PART
+        .of(document)?
         .lines()
         .filter(|line| line.starts_with("| `"))
         .collect();

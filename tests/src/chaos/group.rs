@@ -3,26 +3,14 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read as _, Seek as _, Write as _},
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{self, Child, ChildStdin, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result};
-use nix::unistd::{AccessFlags, access, setsid};
+use nix::unistd::{AccessFlags, access};
 
-/// Waits for the end of its input, which is the end of this program, however that comes;
-/// then for that of the last process in the group, and removes the group.
-const REAPER: &str = r#"
-cat >/dev/null
-for _ in $(seq 200); do
-    rmdir "$1" 2>/dev/null
-    [ -d "$1" ] || exit 0
-    sleep 0.05
-done
-exit 1
-"#;
+use crate::container::Cgroup;
 
 /// Names in the two versions of control groups.
 struct Version {
@@ -42,64 +30,33 @@ const V2: Version = Version {
 /// A group; gone when this value is.
 #[derive(Debug)]
 pub struct MemoryGroup {
-    processes: File,
+    group: Cgroup,
     limit: File,
     usage: File,
-    reaper: Child,
-    /// Open as long as the group is wanted.
-    alive: Option<ChildStdin>,
 }
 
 impl MemoryGroup {
     /// Makes a group without a limit; nothing where memory can not be limited. To be
     /// called before a lab is made, which hides the machine's groups.
     pub fn new() -> Result<Option<Self>> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-
-        let Some((parent, version)) = hierarchy()? else {
+        let Some((hierarchy, version)) = hierarchy()? else {
             return Ok(None);
         };
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("ftp-helper-chaos-{}-{number}", process::id()));
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", REAPER, "sh"])
-            .arg(&path)
-            .stdin(Stdio::piped());
-        // SAFETY: between fork and exec only a system call is made, nothing allocates.
-        unsafe {
-            // Ctrl-C is for this program, which takes its time to end.
-            command.pre_exec(|| Ok(setsid().map(drop)?));
-        }
-        let mut reaper = command.spawn().context("no process to remove a cgroup")?;
-        let alive = reaper.stdin.take();
-        fs::create_dir(&path).with_context(|| format!("{} not made", path.display()))?;
-        let open = |name: &str| {
-            let path = path.join(name);
-            let file = OpenOptions::new()
-                .read(true)
-                .write(name != version.usage)
-                .open(&path);
-            file.with_context(|| format!("{} not opened", path.display()))
-        };
+        let group = Cgroup::below(&hierarchy)?;
+        let mut options = OpenOptions::new();
+        options.read(true);
+        let usage = group.open(version.usage, &options)?;
+        let limit = group.open(version.limit, options.write(true))?;
         Ok(Some(Self {
-            processes: open("cgroup.procs")?,
-            limit: open(version.limit)?,
-            usage: open(version.usage)?,
-            reaper,
-            alive,
+            group,
+            limit,
+            usage,
         }))
     }
 
     /// Starts the command inside the group.
     pub fn contain(&self, command: &mut Command) -> Result<()> {
-        let processes = self.processes.try_clone()?;
-        // SAFETY: between fork and exec only a system call is made, nothing allocates.
-        unsafe {
-            // Zero is the writer itself.
-            command.pre_exec(move || (&processes).write_all(b"0"));
-        }
-        Ok(())
+        self.group.contain(command)
     }
 
     /// Bytes that are in use.
@@ -116,14 +73,6 @@ impl MemoryGroup {
         let mut file = &self.limit;
         file.rewind()?;
         Ok(file.write_all(bytes.to_string().as_bytes()).is_ok())
-    }
-}
-
-impl Drop for MemoryGroup {
-    fn drop(&mut self) {
-        self.alive = None;
-        // What it did not manage, nobody can.
-        let _ = self.reaper.wait();
     }
 }
 

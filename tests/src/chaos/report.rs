@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Found, Row};
+use crate::document::Part;
 
 /// Of [`Report`].
 pub const SCHEMA: u32 = 1;
 
-/// Around the table in the document.
-const BEGIN: &str = "<!-- chaos -->";
-const END: &str = "<!-- end of chaos -->";
+/// Where it is in docs/security.md.
+pub const PART: Part = Part {
+    begin: "<!-- chaos -->",
+    end: "<!-- end of chaos -->",
+};
 
 /// Everything.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -70,15 +72,4 @@ fn words(found: &Found) -> String {
     let counted = counted.map(|(reason, count)| format!("`{reason}` {count}"));
     let all: Vec<_> = found.done.iter().cloned().chain(counted).collect();
     all.join("; ")
-}
-
-/// The document with another table in it.
-pub fn replace(document: &str, table: &str) -> Result<String> {
-    let (before, rest) = document
-        .split_once(BEGIN)
-        .with_context(|| format!("no {BEGIN} in the document"))?;
-    let (_, behind) = rest
-        .split_once(END)
-        .with_context(|| format!("no {END} in the document"))?;
-    Ok(format!("{before}{BEGIN}\n{table}{END}{behind}"))
 }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{self, Child, ChildStdin, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -28,6 +28,7 @@ exit 1
 /// A group; gone when this value is.
 #[derive(Debug)]
 pub struct Cgroup {
+    path: PathBuf,
     processes: File,
     reaper: Child,
     /// Open as long as the group is wanted.
@@ -39,11 +40,15 @@ impl Cgroup {
     /// before a lab is made, which hides the machine's hierarchy and would take the
     /// remover down with itself.
     pub fn new() -> Result<Option<Self>> {
+        hierarchy()?
+            .map(|hierarchy| Self::below(&hierarchy))
+            .transpose()
+    }
+
+    /// Makes a group in a hierarchy of either version.
+    pub(crate) fn below(hierarchy: &Path) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-        let Some(hierarchy) = hierarchy()? else {
-            return Ok(None);
-        };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = hierarchy.join(format!("ftp-helper-test-{}-{number}", process::id()));
         let mut command = Command::new("sh");
@@ -60,20 +65,22 @@ impl Cgroup {
         let mut reaper = command.spawn().context("no process to remove a cgroup")?;
         let alive = reaper.stdin.take();
         fs::create_dir(&path).with_context(|| format!("{} not made", path.display()))?;
-        let processes = path.join("cgroup.procs");
-        let processes = OpenOptions::new()
-            .write(true)
-            .open(&processes)
-            .with_context(|| format!("{} not opened", processes.display()))?;
-        Ok(Some(Self {
+        let processes = open(&path.join("cgroup.procs"), OpenOptions::new().write(true))?;
+        Ok(Self {
+            path,
             processes,
             reaper,
             alive,
-        }))
+        })
+    }
+
+    /// Opens a file of the group.
+    pub(crate) fn open(&self, name: &str, options: &OpenOptions) -> Result<File> {
+        open(&self.path.join(name), options)
     }
 
     /// Starts the command inside the group.
-    pub(super) fn contain(&self, command: &mut Command) -> Result<()> {
+    pub(crate) fn contain(&self, command: &mut Command) -> Result<()> {
         let processes = self.processes.try_clone()?;
         // SAFETY: between fork and exec only a system call is made, nothing
         // allocates.
@@ -102,6 +109,12 @@ impl Drop for Cgroup {
     }
 }
 
+fn open(path: &Path, options: &OpenOptions) -> Result<File> {
+    options
+        .open(path)
+        .with_context(|| format!("{} not opened", path.display()))
+}
+
 /// Where this process sees a cgroup2 hierarchy.
 fn hierarchy() -> Result<Option<PathBuf>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("mounts not readable")?;
@@ -115,6 +128,6 @@ fn hierarchy() -> Result<Option<PathBuf>> {
         .filter(|path| is_writable(path).is_ok()))
 }
 
-fn is_writable(path: &std::path::Path) -> io::Result<()> {
+fn is_writable(path: &Path) -> io::Result<()> {
     nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).map_err(Into::into)
 }

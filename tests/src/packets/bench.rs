@@ -102,6 +102,24 @@ pub fn bench(body: impl FnOnce(&mut Bench) -> Result<()> + Send) {
     }
 }
 
+/// [`bench`] with a connection that conntrack knows and the programs do not yet, for
+/// each of the [`STARTS`] of its sequence numbers.
+pub fn bench_tracked(
+    flow: impl Fn(u32) -> Flow + Sync,
+    body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync,
+) {
+    bench(|bench| {
+        for start in STARTS {
+            let flow = flow(start);
+            bench.clear()?;
+            bench.shell("conntrack -F")?;
+            bench.track(&flow)?;
+            body(bench, &flow)?;
+        }
+        Ok(())
+    });
+}
+
 /// [`bench`] with a session in the table, for each of the [`STARTS`] of its
 /// sequence numbers.
 pub fn bench_with(

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
-
 use super::report::{Report, Wing};
+use crate::document::Part;
 
-/// Around the figures in the document.
-const BEGIN: &str = "<!-- soak -->";
-const END: &str = "<!-- end of soak -->";
+/// Where it is in docs/security.md.
+pub const PART: Part = Part {
+    begin: "<!-- soak -->",
+    end: "<!-- end of soak -->",
+};
 
 /// The figures.
 pub fn figures(report: &Report) -> String {
@@ -91,28 +92,4 @@ fn row(wing: &Wing) -> String {
         memory(wing.memory.last()),
         of("event_lost"),
     )
-}
-
-/// The document with other figures in it.
-pub fn replace(document: &str, figures: &str) -> Result<String> {
-    let (before, rest) = document
-        .split_once(BEGIN)
-        .with_context(|| format!("no {BEGIN} in the document"))?;
-    let (_, behind) = rest
-        .split_once(END)
-        .with_context(|| format!("no {END} in the document"))?;
-    Ok(format!("{before}{BEGIN}\n{figures}{END}{behind}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_take_the_place_of_others() {
-        let document = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = replace(&document, "new\n").unwrap();
-        assert_eq!(new, format!("a\n{BEGIN}\nnew\n{END}\nb\n"));
-        assert!(replace("nothing", "new").is_err());
-    }
 }

@@ -18,7 +18,7 @@ use clap::Parser;
 use ftp_helper_tests::{
     attack::{
         Attack, all, find,
-        table::{Outcome, attempt, replace, table},
+        table::{Outcome, PART, attempt, table},
     },
     setup::Helper,
 };
@@ -69,7 +69,7 @@ fn run(arguments: &Options) -> Result<bool> {
     if arguments.write {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
         let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document = replace(&document, &text)?;
+        let document = PART.replace(&document, &text)?;
         fs::write(&path, document).with_context(|| format!("{} not written", path.display()))?;
     } else {
         print!("{text}");

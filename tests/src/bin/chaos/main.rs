@@ -17,7 +17,7 @@ use clap::Parser;
 use ftp_helper_tests::{
     chaos::{
         Amount, Fault, all, find,
-        report::{Report, SCHEMA, replace},
+        report::{PART, Report, SCHEMA},
     },
     cost::machine::Machine,
     soak::traffic::task::Task,
@@ -123,7 +123,7 @@ fn run(options: &Options) -> Result<bool> {
     if options.write {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
         let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document = replace(&document, &table)?;
+        let document = PART.replace(&document, &table)?;
         fs::write(&path, document).with_context(|| format!("{} not written", path.display()))?;
     }
     Ok(faults.is_empty())

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use ftp_helper_tests::soak::{
     amount::Amount,
-    document::{figures, replace},
+    document::{PART, figures},
     report::Report,
     soak,
     traffic::task::Task,
@@ -84,7 +84,7 @@ fn run(options: &Options) -> Result<bool> {
     if options.write {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
         let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document = replace(&document, &text)?;
+        let document = PART.replace(&document, &text)?;
         fs::write(&path, document).with_context(|| format!("{} not written", path.display()))?;
     }
     Ok(faults.is_empty())
