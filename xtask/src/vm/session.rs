@@ -26,7 +26,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(180);
 /// Until the agent has been tried.
 const FACTS_LIMIT: Duration = Duration::from_secs(300);
 /// For one test binary; the machine itself ends it then.
-const BINARY_LIMIT: Duration = Duration::from_secs(1200);
+const BINARY_LIMIT: Duration = Duration::from_secs(3600);
 /// So much later the machine is not believed to do that any more.
 const GRACE: Duration = Duration::from_secs(60);
 
