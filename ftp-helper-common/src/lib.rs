@@ -31,7 +31,7 @@ pub mod stream;
 /// Version of the layout of every pinned map; it is part of the pin's name.
 ///
 /// Raise it with every change of a type in this crate that lives in a map.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 #[cfg(feature = "user")]
 mod pod {

@@ -128,6 +128,8 @@ pub struct Session {
     pub last_refusal: u8,
     /// Always zero.
     pub reserved: u32,
+    /// Not zero while a processor works on the data of a direction; by [`Direction`].
+    pub locks: [u64; 2],
     /// The two directions, by [`Direction`].
     pub streams: [Stream; 2],
     /// What happened last.
@@ -135,7 +137,7 @@ pub struct Session {
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 40);
-const _: () = assert!(size_of::<Session>() == 120 + 2 * size_of::<Stream>() + size_of::<Journal>());
+const _: () = assert!(size_of::<Session>() == 136 + 2 * size_of::<Stream>() + size_of::<Journal>());
 
 impl Session {
     /// Who sends in this direction.

@@ -35,6 +35,18 @@ pub const fn choose(bit: u32, yes: u32, no: u32) -> u32 {
     no.wrapping_add(yes.wrapping_sub(no).wrapping_mul(bit))
 }
 
+/// How many bytes of the word lie in front of the first `wanted` in it, from the lowest
+/// byte on; 8 when there is none.
+#[inline(always)]
+pub const fn bytes_before(word: u64, wanted: u8) -> u32 {
+    const ONES: u64 = u64::MAX / 255;
+    let zero_where_equal = word ^ (ONES * wanted as u64);
+    // The highest bit of each byte that is zero; behind the first one also of others.
+    let equal = zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & (ONES << 7);
+    let in_front = equal.wrapping_sub(1) & !equal;
+    (((in_front >> 7) & ONES).wrapping_mul(ONES) >> 56) as u32
+}
+
 /// Sets all bytes of a value to zero, by words.
 #[inline(always)]
 pub fn clear<T: FromBytes + IntoBytes>(value: &mut T) {
@@ -87,6 +99,25 @@ mod tests {
         for (yes, no) in [(1, 2), (2, 1), (0, u32::MAX), (u32::MAX, 0)] {
             assert_eq!(choose(1, yes, no), yes);
             assert_eq!(choose(0, yes, no), no);
+        }
+    }
+
+    #[test]
+    fn the_first_of_equal_bytes_is_found() {
+        for text in [
+            *b"12345678",
+            *b"1234567\n",
+            *b"\n2345678",
+            *b"123\n5\n7\n",
+            *b"12\x0b\n5678",
+            *b"1\n\x0b45678",
+            [0xff; 8],
+            [0; 8],
+            [0x8a; 8],
+        ] {
+            let found = text.iter().position(|byte| *byte == b'\n').unwrap_or(8);
+            let word = u64::from_le_bytes(text);
+            assert_eq!(bytes_before(word, b'\n') as usize, found, "{text:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use ftp_helper_common::{
     grammar::{ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING, Role, TEXT},
     reason::Reason,
     session::{Direction, flags},
+    straight::{bytes_before, choose, is_less},
     stream::{Question, REWRITES, before, flags as stream_flags},
 };
 
@@ -239,7 +240,7 @@ unsafe extern "C" fn next_event(_index: u32, context: *mut c_void) -> i64 {
     (frame.work().rewrites >= REWRITES_PER_SEGMENT).into()
 }
 
-/// Feeds one byte to the parser.
+/// Feeds one byte to the parser, or as many as it only passes over.
 unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
     // SAFETY: called by `Frame::repeat`.
     let frame = unsafe { Frame::of(context) };
@@ -261,8 +262,22 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
         work.chunk_len = count;
         within = 0;
     }
+    let ahead = work.chunk.ahead(within);
     let byte = work.chunk[within as usize & (CHUNK - 1)];
-    work.position += 1;
+    let there = work.chunk_len - within;
+    let stream = frame.stream();
+    // Of most lines only the end still matters. What is held is another matter: the
+    // next byte has to release it.
+    if stream.parser.skipping() && stream.hold_len == 0 {
+        let plain = bytes_before(ahead, b'\n');
+        let count = choose(is_less(plain, there), plain, there);
+        if count > 0 {
+            stream.parser.skip(count);
+            frame.work().position += count;
+            return 0;
+        }
+    }
+    frame.work().position += 1;
     let stream = frame.stream();
     let mut step = match role {
         Role::Client => stream.parser.push(Role::Client, byte),

@@ -43,7 +43,7 @@ pub(crate) fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -
         return false;
     }
     let client_inside = if let Some(session) = SESSIONS.get_ptr(&work.key) {
-        // SAFETY: not preallocated, so the element stays intact.
+        // SAFETY: memory of the map, see `maps`.
         unsafe { (*session).flags & flags::CLIENT_INSIDE != 0 }
     } else {
         if settings & interface_flags::FROZEN != 0 {

@@ -45,7 +45,7 @@ pub(crate) fn is_taken(frame: &mut Frame) -> bool {
     let Some(expectation) = EXPECTATIONS.get_ptr(&frame.work().awaited) else {
         return false;
     };
-    // SAFETY: not preallocated, so the element stays intact during this run.
+    // SAFETY: memory of the map, see `maps`.
     let expectation = unsafe { &*expectation };
     expectation.target.address != own && event::now() < expectation.expires
 }
@@ -60,7 +60,7 @@ pub(crate) fn remove(frame: &mut Frame, reason: Reason) {
     let Some(expectation) = EXPECTATIONS.get_ptr(&frame.session().expectation) else {
         return;
     };
-    // SAFETY: not preallocated, so the element stays intact during this run.
+    // SAFETY: memory of the map, see `maps`.
     let expectation = unsafe { &*expectation };
     // Used up in the meantime, and the same endpoint is awaited by another one.
     if expectation.master != frame.work().key {
@@ -79,7 +79,7 @@ pub(crate) fn approve(frame: &mut Frame) {
         return;
     }
     if let Some(expectation) = EXPECTATIONS.get_ptr_mut(&frame.session().expectation) {
-        // SAFETY: not preallocated, so the element stays intact during this run.
+        // SAFETY: memory of the map, see `maps`.
         let expectation = unsafe { &mut *expectation };
         if expectation.master == frame.work().key {
             expectation.unapproved = 0;
@@ -95,7 +95,7 @@ fn find(interface: &Interface, work: &mut Work) -> Option<*const Expectation> {
     if let Some(expectation) = EXPECTATIONS.get_ptr(&work.awaited) {
         // An inside host must not pose as a peer, nor a peer as an inside host.
         let inside = interface.flags & interface_flags::INSIDE != 0;
-        // SAFETY: not preallocated, so the element stays intact during this run.
+        // SAFETY: memory of the map, see `maps`.
         let outgoing = unsafe { (*expectation).outgoing } == 1;
         return (inside == outgoing).then_some(expectation);
     }
@@ -105,7 +105,7 @@ fn find(interface: &Interface, work: &mut Work) -> Option<*const Expectation> {
     work.awaited.source = Address::UNSPECIFIED;
     let expectation = EXPECTATIONS.get_ptr(&work.awaited)?;
     let source = &work.packet.source.address;
-    // SAFETY: not preallocated, so the element stays intact during this run.
+    // SAFETY: memory of the map, see `maps`.
     let is_peer = unsafe { (*expectation).master.peer.address } == *source;
     (is_peer || fxp::allows(source)).then_some(expectation)
 }
@@ -139,7 +139,7 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
         return Admission::Later;
     }
     let key = &work.awaited;
-    // SAFETY: not preallocated, so the element stays intact during this run.
+    // SAFETY: memory of the map, see `maps`.
     let expectation = unsafe { &*expectation };
     if expectation.unapproved == 1 {
         event::count(Reason::NotApproved);

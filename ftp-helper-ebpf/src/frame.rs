@@ -96,14 +96,27 @@ pub(crate) struct Work {
 
 /// Aligned, so that it can be cleared by words.
 #[repr(C, align(8))]
-pub(crate) struct Chunk(pub(crate) [u8; CHUNK]);
+pub(crate) struct Chunk(pub(crate) [u8; CHUNK], [u8; 8]);
 
 impl Chunk {
     /// The buffer by words.
     #[inline(always)]
     pub(crate) fn words(&mut self) -> &mut [u64; CHUNK / 8] {
-        // SAFETY: same size, aligned, and every pattern is valid for both.
+        // SAFETY: the buffer comes first, is aligned, and every pattern is valid for both.
         unsafe { &mut *core::ptr::from_mut(self).cast() }
+    }
+
+    /// The next eight bytes, the first one the lowest; behind the end of the buffer there
+    /// are others than those of the packet.
+    #[inline(always)]
+    pub(crate) fn ahead(&self, at: u32) -> u64 {
+        let at = at as usize & (CHUNK - 1);
+        // SAFETY: inside the buffer and the bytes that follow it for this purpose.
+        let bytes = unsafe {
+            let first: *const u8 = core::ptr::from_ref(self).cast();
+            first.add(at).cast::<[u8; 8]>().read_unaligned()
+        };
+        u64::from_le_bytes(bytes)
     }
 }
 
@@ -145,8 +158,8 @@ impl Work {
 }
 
 impl Frame {
-    /// Binds a packet to its session, which stays valid during the run of the
-    /// program: a removed element is not reused before (RCU).
+    /// Binds a packet to its session, which stays memory of its map during the run of the
+    /// program: see [`maps`](crate::maps).
     #[inline(always)]
     pub(crate) fn new(
         skb: *mut __sk_buff,
@@ -216,6 +229,13 @@ impl Frame {
     pub(crate) fn reverse(&mut self) -> &mut Stream {
         // SAFETY: as for `session`.
         unsafe { &mut *self.reverse }
+    }
+
+    /// The word that is not zero while a processor works on this direction.
+    #[inline(always)]
+    pub(crate) fn lock(&mut self) -> &mut u64 {
+        let at = self.egress as usize & 1;
+        &mut self.session().locks[at]
     }
 
     #[inline(always)]

@@ -71,7 +71,7 @@ pub(crate) fn outcome(
     let Some(session) = SESSIONS.get_ptr_mut(session) else {
         return;
     };
-    // SAFETY: not preallocated, so the element stays intact during this run.
+    // SAFETY: memory of the map, see `maps`.
     let session: &mut Session = unsafe { &mut *session };
     let entry = session.journal.append();
     fill(entry, reason as u8 + 1, kind, origin::OTHER);

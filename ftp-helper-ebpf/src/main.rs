@@ -21,6 +21,7 @@
 
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "lengths of packets and of our own types fit by far; checked conversions cost paths"
@@ -37,6 +38,7 @@
 )]
 
 mod announce;
+mod atomic;
 mod clear;
 mod conntrack;
 mod control;

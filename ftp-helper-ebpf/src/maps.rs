@@ -1,4 +1,16 @@
 //! Every map of the object. Those with state are pinned by the agent.
+//!
+//! A pointer to an element of a hash map is good for the run of the program. When
+//! another processor removes the element meanwhile, its memory is not given back before
+//! the end of the run, but since Linux 6.1 it can become another element of the same
+//! map at once (`kernel/bpf/memalloc.c`). Values are plain numbers, so nothing worse than
+//! a mixture can come of it, and it takes a removal in the microseconds between look-up
+//! and use:
+//!
+//! * A session is removed by the agent, minutes behind its last packet, or by the first
+//!   packet of its successor.
+//! * An expectation is used by whoever has removed it. Removed by this processor, it is
+//!   not made another one before the program ends.
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -13,7 +25,7 @@ use ftp_helper_common::{
     session::{Handshake, Session, SessionKey},
 };
 
-use crate::{frame::Work, lock::Lock};
+use crate::frame::Work;
 
 /// Words of a bitmap with one bit per TCP port.
 pub(crate) const PORT_WORDS: u32 = 65536 / 64;
@@ -94,7 +106,3 @@ pub(crate) static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 /// A session under construction; too large for the stack.
 #[map]
 pub(crate) static NEW_SESSION: PerCpuArray<Session> = PerCpuArray::with_max_entries(1, 0);
-
-/// Directions that a processor works on; at most one per processor at a time.
-#[map]
-pub(crate) static LOCKS: HashMap<Lock, u8> = HashMap::with_max_entries(1024, 0);

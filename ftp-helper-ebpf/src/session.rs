@@ -12,7 +12,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    Verdict,
+    Verdict, atomic,
     conntrack::{self, Beginner},
     control, event, expectation,
     frame::{Frame, Work},
@@ -143,7 +143,7 @@ pub(crate) fn handshake(work: &mut Work, direction: Direction) {
             let _ = HANDSHAKES.insert(&work.key, &work.handshake, BPF_ANY.into());
         }
         if let Some(session) = SESSIONS.get_ptr_mut(&work.key) {
-            // SAFETY: not preallocated, so the element stays intact.
+            // SAFETY: memory of the map, see `maps`.
             unsafe { (*session).flags |= flags::RESTARTING };
         }
     } else if work.packet.has(tcp_flags::SYN | tcp_flags::ACK) && !to_server {
@@ -177,7 +177,7 @@ fn is_repeated(work: &Work, client_inside: u8) -> bool {
 fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*mut Session> {
     let known = SESSIONS.get_ptr_mut(&work.key);
     if let Some(session) = known {
-        // SAFETY: not preallocated, so the element stays intact.
+        // SAFETY: memory of the map, see `maps`.
         if unsafe { (*session).flags } & flags::RESTARTING == 0 {
             return Some(session);
         }
@@ -324,7 +324,7 @@ fn admit_client(work: &mut Work, client_inside: bool) -> bool {
     };
     let client = &work.announced.address;
     if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
-        // SAFETY: not preallocated, so the element stays intact.
+        // SAFETY: memory of the map, see `maps`.
         let sessions = unsafe { &mut *sessions };
         if *sessions >= limit {
             return false;
@@ -354,7 +354,7 @@ fn release_client(frame: &mut Frame) {
 #[inline(always)]
 fn uncount_client(client: &Address) {
     if let Some(sessions) = CLIENTS.get_ptr_mut(client) {
-        // SAFETY: not preallocated, so the element stays intact.
+        // SAFETY: memory of the map, see `maps`.
         let sessions = unsafe { &mut *sessions };
         *sessions = sessions.saturating_sub(1);
     }
@@ -381,6 +381,9 @@ fn close(frame: &mut Frame) {
         if stream.flags & stream_flags::POSITIONED == 0 || stream.next == end {
             stream.flags |= stream_flags::FINISHED;
         }
+        // The other side may end on another processor at this moment: at least one of the
+        // two has to see both marks.
+        atomic::barrier();
         let both = frame.stream().flags & frame.reverse().flags;
         both & stream_flags::FINISHED != 0
     };

@@ -135,6 +135,7 @@ impl LineParser {
         if self.column == 0 {
             self.begin_line();
         }
+        let skipped = self.phase == phase::SKIP;
         let step = match role {
             Role::Client => self.push_command(byte),
             Role::Server => self.push_reply(byte),
@@ -143,8 +144,11 @@ impl LineParser {
         if self.in_span() {
             self.digest = Self::digest_add(self.digest, byte);
         }
-        self.previous = byte;
-        self.event_column = self.column.saturating_add(1);
+        // Of bytes that are only passed over `skip` notes no more either.
+        if !skipped {
+            self.previous = byte;
+            self.event_column = self.column.saturating_add(1);
+        }
         if step & LINE == 0 {
             self.column = self.column.saturating_add(1);
         } else {

@@ -61,12 +61,9 @@ pub const COUNTERS: &str = "COUNTERS";
 /// What the programs report.
 pub const EVENTS: &str = "EVENTS";
 
-/// Directions of sessions that a processor works on; only the programs use it.
-const LOCKS: &str = "LOCKS";
-
 /// The maps that are pinned: those that programs of two starts have to agree on
 /// while one takes the place of the other.
-pub(super) const PINNED: [&str; 15] = [
+pub(super) const PINNED: [&str; 14] = [
     SESSIONS,
     HANDSHAKES,
     BEGUN,
@@ -79,7 +76,6 @@ pub(super) const PINNED: [&str; 15] = [
     DENIED_PORTS,
     FXP_NETWORKS,
     CLIENTS,
-    LOCKS,
     COUNTERS,
     EVENTS,
 ];

@@ -1,0 +1,28 @@
+//! Operations that other processors see as one step. The BPF target of Rust has none.
+
+use core::arch::asm;
+
+/// Stores the value and returns what was there before.
+///
+/// A barrier as well: everything before it is seen before everything behind it, on all
+/// processors (Documentation/bpf/standardization/instruction-set.rst, "Atomic operations").
+#[inline(always)]
+pub(crate) fn exchange(place: &mut u64, value: u64) -> u64 {
+    let mut value = value;
+    // SAFETY: the place is writable and aligned, and nothing else is touched.
+    unsafe {
+        asm!(
+            "{value} = xchg_64({place} + 0, {value})",
+            place = in(reg) core::ptr::from_mut(place),
+            value = inout(reg) value,
+            options(nostack),
+        );
+    }
+    value
+}
+
+/// What this processor has stored is seen by others before it looks at anything further.
+#[inline(always)]
+pub(crate) fn barrier() {
+    exchange(&mut 0, 0);
+}
