@@ -32,6 +32,9 @@ pub(crate) struct Work {
     pub(crate) transport: u32,
     /// Start of the TCP payload in bytes from the start of the packet.
     pub(crate) payload: u32,
+    /// Payload bytes of one frame, when the packet is, or is cut out of, several that were
+    /// merged; otherwise 0.
+    pub(crate) segment: u32,
     /// Payload bytes that are in the packet now.
     pub(crate) len: u32,
     /// Payload bytes as the headers say.
@@ -50,9 +53,10 @@ pub(crate) struct Work {
     pub(crate) to: u32,
     /// Wire number of the first payload byte.
     pub(crate) wire: u32,
-    /// What the rewrites add at most, and whether they change the length.
+    /// What the rewrites add at most, and whether the packet has to be one frame: because
+    /// they change its length, or because it was cut out of a merged one.
     pub(crate) growth: u32,
-    pub(crate) resized: u32,
+    pub(crate) single: u32,
     /// One's complement sum of what was moved or loaded.
     pub(crate) sum: u32,
     /// Parameters of a move or a sum: positions in bytes from the start of the

@@ -55,17 +55,20 @@ pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
     set_lengths(frame)
 }
 
-/// A segment that changes its length can not stay a GSO segment, and must not
-/// outgrow the interface: what is too large goes on in pieces.
+/// A segment that changes its length can not stay a GSO segment, a piece of one is none
+/// any more, and neither must outgrow the interface: what is too large goes on in pieces.
 #[inline(always)]
 fn fit(frame: &mut Frame) -> Result<(), ()> {
+    // SAFETY: the context is valid for the run of the program.
+    let is_merged = unsafe { (*frame.skb).gso_size } > 0;
     let work = frame.work();
     let (from, to) = (work.from, work.to);
+    let is_piece = work.segment > 0 && !is_merged;
     work.growth = 0;
-    work.resized = (to.wrapping_sub(from) != work.len).into();
+    work.single = (is_piece || to.wrapping_sub(from) != work.len).into();
     frame.repeat(REWRITES as u32, fit_one);
     let growth = frame.work().growth;
-    if frame.work().resized == 0 {
+    if frame.work().single == 0 {
         return Ok(());
     }
     let limit = limit(frame);
@@ -92,9 +95,8 @@ pub(crate) fn limit(frame: &mut Frame) -> u32 {
     let mut mtu = 0u32;
     // SAFETY: `mtu` is writable.
     unsafe { bpf_check_mtu(skb.cast(), 0, &raw mut mtu, 0, 0) };
-    // SAFETY: the context is valid for the run of the program.
-    let segment = unsafe { (*skb).gso_size };
     let work = frame.work();
+    let segment = work.segment;
     let interface = mtu.saturating_sub(work.packet.transport + work.packet.transport_len);
     if segment == 0 {
         return interface;
@@ -116,7 +118,7 @@ unsafe extern "C" fn fit_one(age: u32, context: *mut c_void) -> i64 {
     let held = u32::from(rewrite.held_len);
     let work = frame.work();
     if new != old || held > 0 {
-        work.resized = 1;
+        work.single = 1;
     }
     work.growth += new.saturating_sub(old) + held;
     0

@@ -49,6 +49,8 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
         event::count(Reason::Malformed);
         return Verdict::Drop;
     }
+    // SAFETY: the context is valid for the run of the program.
+    work.segment = unsafe { (*skb).gso_size };
     // What comes in would not come by again before others did.
     if direction == Direction::Egress && !piece::take(skb, work) {
         event::count(Reason::RewriteFailed);

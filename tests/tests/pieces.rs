@@ -21,8 +21,8 @@ struct Speech {
 
 impl Speech {
     /// Announcements of distinct ports with other commands in front of them. Their
-    /// length changes on the way.
-    fn new(lab: &Lab, announcements: u16, filler: usize) -> Self {
+    /// length changes on the way. Behind them come `tail` lines that stay what they are.
+    fn new(lab: &Lab, announcements: u16, filler: usize, tail: usize) -> Self {
         let (client, wan) = (lab.setup.addresses.client, lab.setup.addresses.wan);
         assert_ne!(client.to_string().len(), wan.to_string().len());
         let filler = format!("SITE {}\r\n", "x".repeat(filler));
@@ -41,20 +41,29 @@ impl Speech {
                 text.push_str(&line);
             }
         }
+        let tail = format!("SITE {}\r\n", "y".repeat(90)).repeat(tail);
+        said += &tail;
+        heard += &tail;
         Self { said, heard }
     }
 }
 
 /// Segments are merged on their way through the gateway as they are on one with
 /// two ports, also small ones.
-fn in_one_write(setup: Setup, segment: Option<u16>, announcements: u16, filler: usize) {
+fn in_one_write(
+    setup: Setup,
+    segment: Option<u16>,
+    announcements: u16,
+    filler: usize,
+    tail: usize,
+) {
     helped_scenario(setup, |lab, agent, _| {
         let manner = Manner {
             segment,
             ..Manner::default()
         };
         let mut duet = Duet::login(lab, manner)?;
-        let speech = Speech::new(lab, announcements, filler);
+        let speech = Speech::new(lab, announcements, filler, tail);
         let before = TcpCounters::of(&lab.client)?;
         duet.client.write(&speech.said)?;
         duet.server.expect(&speech.heard)?;
@@ -82,32 +91,43 @@ fn ipv6() -> Setup {
 
 #[test]
 fn eight_announcements() {
-    in_one_write(Setup::default(), None, 8, 3);
+    in_one_write(Setup::default(), None, 8, 3, 0);
 }
 
 #[test]
 fn eight_announcements_ipv6() {
-    in_one_write(ipv6(), None, 8, 3);
+    in_one_write(ipv6(), None, 8, 3, 0);
 }
 
 #[test]
 fn a_full_segment() {
-    in_one_write(Setup::default(), None, 1, 1418);
+    in_one_write(Setup::default(), None, 1, 1418, 0);
 }
 
 #[test]
 fn much_more_than_a_segment() {
-    in_one_write(Setup::default(), None, 3, 1500);
+    in_one_write(Setup::default(), None, 3, 1500, 0);
 }
 
 #[test]
 fn much_more_than_a_segment_ipv6() {
-    in_one_write(ipv6(), None, 3, 1500);
+    in_one_write(ipv6(), None, 3, 1500, 0);
 }
 
 #[test]
 fn small_segments() {
-    in_one_write(Setup::default(), Some(88), 4, 401);
+    in_one_write(Setup::default(), Some(88), 4, 401, 0);
+}
+
+/// What is left behind the last rewrite is larger than a frame, and changes no more.
+#[test]
+fn a_long_tail() {
+    in_one_write(Setup::default(), None, 1, 3, 400);
+}
+
+#[test]
+fn a_long_tail_of_small_segments() {
+    in_one_write(Setup::default(), Some(600), 4, 3, 40);
 }
 
 /// The end of the stream stands behind the last piece.
@@ -115,7 +135,7 @@ fn small_segments() {
 fn the_last_words() {
     helped_scenario(Setup::default(), |lab, agent, _| {
         let mut duet = Duet::login(lab, Manner::default())?;
-        let speech = Speech::new(lab, 8, 50);
+        let speech = Speech::new(lab, 8, 50, 0);
         let before = TcpCounters::of(&lab.client)?;
         duet.client.write(&speech.said)?;
         duet.client.stream().shutdown(Shutdown::Write)?;
