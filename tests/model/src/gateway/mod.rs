@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use ftp_helper_common::{
     address::Address,
-    grammar::LineParser,
+    grammar::{LineParser, TEXT},
     reason::Reason,
     session::{Direction, Handshake, Session, SessionKey, flags as session_flags},
     stream::{STASH, Stream, before, flags as stream_flags},
@@ -97,6 +97,8 @@ struct Piece {
     sequence: u32,
     offset: usize,
     len: usize,
+    /// Of the packet that it is a part of.
+    merged: u32,
 }
 
 /// A segment under way through the gateway.
@@ -117,6 +119,8 @@ struct Work {
     wire: u32,
     /// It has to go on in pieces.
     split: usize,
+    /// Size of the segments that it was merged from, or that what it was cut out of was.
+    merged: u32,
 }
 
 /// Why a segment can not go on.
@@ -159,8 +163,11 @@ impl Gateway {
     pub fn run(&mut self, segment: &Segment) -> Fate {
         let mut segment = segment.clone();
         let direction = segment.direction;
-        if direction == Direction::Egress {
-            self.cut_out(&mut segment);
+        let mut merged = self.link.merged;
+        if direction == Direction::Egress
+            && let Some(piece) = self.cut_out(&mut segment)
+        {
+            merged = piece.merged;
         }
         if segment.flags & flags::SYN != 0 {
             self.shake_hands(&segment);
@@ -185,6 +192,7 @@ impl Gateway {
             rewrites: 0,
             wire: segment.sequence,
             split: 0,
+            merged,
             direction,
             segment,
         };
@@ -212,14 +220,12 @@ impl Gateway {
         *self.counts.entry(reason.word()).or_default() += 1;
     }
 
-    /// The piece that is due is made a segment of its own.
-    fn cut_out(&mut self, segment: &mut Segment) {
-        let Some(piece) = self.piece.take() else {
-            return;
-        };
+    /// The piece that is due, which is made a segment of its own.
+    fn cut_out(&mut self, segment: &mut Segment) -> Option<Piece> {
+        let piece = self.piece.take()?;
         let end = piece.offset + piece.len;
         if segment.sequence != piece.sequence || end > segment.payload.len() {
-            return;
+            return None;
         }
         // The kernel takes a packet that gets another length for one that was not merged.
         self.link.merged = 0;
@@ -228,13 +234,13 @@ impl Gateway {
             segment.flags &= !flags::FIN;
         }
         if piece.offset == 0 {
-            return;
+            return Some(piece);
         }
         segment.payload.drain(..piece.offset);
         let offset = count(piece.offset);
         segment.sequence = segment.sequence.wrapping_add(offset);
         if segment.flags & flags::URG == 0 {
-            return;
+            return Some(piece);
         }
         if u32::from(segment.urgent) <= offset {
             // A pointer without the flag means nothing.
@@ -242,6 +248,7 @@ impl Gateway {
         } else {
             segment.urgent -= u16::try_from(offset).unwrap_or_default();
         }
+        Some(piece)
     }
 
     fn shake_hands(&mut self, segment: &Segment) {
@@ -389,15 +396,26 @@ impl Gateway {
         let sent = self.data(session, work);
         if work.split > 0 {
             self.count(Reason::SegmentSplit);
-            let len = work.segment.payload.len();
-            self.piece = Some(Piece {
-                sequence: work.segment.sequence,
-                offset: work.split,
-                len: len - work.split,
-            });
+            // The others have been sent on their way by then.
+            self.piece = Some(self.last_piece(work));
             return Fate::Split(work.segment.clone(), work.split);
         }
         sent
+    }
+
+    /// What is left behind the first piece is cut into frames.
+    fn last_piece(&self, work: &Work) -> Piece {
+        let limit = wire::limit(self.link, work) as usize;
+        let size = limit.saturating_sub(2 * TEXT).max(1);
+        let len = work.segment.payload.len();
+        let others = (len - work.split).div_ceil(size);
+        let offset = work.split + others.saturating_sub(1) * size;
+        Piece {
+            sequence: work.segment.sequence,
+            offset,
+            len: len - offset,
+            merged: work.merged,
+        }
     }
 
     /// A FIN without data that is more than a number.
@@ -497,7 +515,7 @@ impl Gateway {
 
     /// Appends what came too early, if it starts where the segment ends.
     fn take_stash(&mut self, session: &mut Session, work: &mut Work) {
-        let limit = wire::limit(self.link, &work.segment);
+        let limit = wire::limit(self.link, work);
         let stream = &mut session.streams[work.direction as usize];
         let len = length(&work.segment.payload);
         let end = work.from.wrapping_add(len);

@@ -8,7 +8,7 @@ use ftp_helper_common::{
 };
 
 use super::{Fate, Gateway, Link, Stop, Work, count};
-use crate::segment::{Segment, flags};
+use crate::segment::flags;
 
 /// A TCP header without options.
 const HEADER: usize = 20;
@@ -19,11 +19,12 @@ const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
 /// Most payload of one frame.
-pub(super) fn limit(link: Link, segment: &Segment) -> u32 {
+pub(super) fn limit(link: Link, work: &Work) -> u32 {
+    let segment = &work.segment;
     let headers = segment.network_len() + HEADER + segment.options.len();
     let interface = link.mtu.saturating_sub(count(headers));
     let every_path = if segment.source.is_ipv4() { 536 } else { 1220 };
-    match link.merged {
+    match work.merged {
         0 => interface,
         merged => interface.min(merged.max(every_path)),
     }
@@ -138,8 +139,9 @@ impl Gateway {
             growth += u32::from(rewrite.new_len.saturating_sub(rewrite.original_len));
             growth += u32::from(rewrite.held_len);
         }
-        let limit = limit(self.link, &work.segment);
-        if !is_resized || len + growth <= limit {
+        let is_piece = work.merged > 0 && self.link.merged == 0;
+        let limit = limit(self.link, work);
+        if !is_resized && !is_piece || len + growth <= limit {
             return Ok(());
         }
         let keep = limit.saturating_sub(growth + count(TEXT)).max(1);
