@@ -44,7 +44,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use ftp_helper_common::session::Direction;
 
 use self::{
@@ -78,6 +78,14 @@ pub const QUESTIONS: [(&str, Measure); 7] = [
 /// says so in its section. Needs root.
 pub fn measure(amount: &Amount, only: &[String]) -> Result<Report> {
     let begin = Instant::now();
+    let names = || QUESTIONS.iter().map(|(name, _)| *name);
+    if let Some(unknown) = only.iter().find(|it| !names().any(|name| name == **it)) {
+        let known: Vec<_> = names().collect();
+        bail!(
+            "nothing to measure is called {unknown:?}, but {}",
+            known.join(", ")
+        );
+    }
     let machine = Machine::here();
     let verified_instructions = verified()?;
     let mut sections = Vec::new();

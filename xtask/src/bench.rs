@@ -1,44 +1,15 @@
 //! `cargo xtask bench`: what ftp-helper costs.
 
-use std::path::PathBuf;
+#[path = "../../tests/src/bin/bench/options.rs"]
+mod options;
 
 use anyhow::Result;
 
+pub(crate) use self::options::Options;
 use crate::{evidence, process, setup};
 
 /// The others that could do ftp-helper's work, and what loads a gateway.
 const PACKAGES: [&str; 4] = ["conntrackd", "iperf3", "nfct", "openvswitch-switch"];
-
-/// Measure what ftp-helper costs, next to others that could do its work, on this
-/// machine and as root.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Take about two minutes instead of a quarter of an hour
-    #[arg(long)]
-    quick: bool,
-
-    /// Measure only this; may be given several times
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
-
-    /// Write what was measured to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Write docs/benchmarks.md, its plots and docs/benchmarks/latest.json
-    #[arg(long)]
-    write: bool,
-
-    /// What was measured earlier, for the document's section on before and after
-    /// [default: docs/benchmarks/before.json, if it is there]
-    #[arg(long, value_name = "FILE")]
-    before: Option<PathBuf>,
-
-    /// Fail when the programs are too large for the verifier, or ftp-helper is worse
-    /// than it may be next to what was measured beside it
-    #[arg(long)]
-    check: bool,
-}
 
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> Result<()> {

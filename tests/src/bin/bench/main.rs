@@ -1,5 +1,7 @@
 //! Measures what ftp-helper costs; `cargo xtask bench` runs it.
 
+mod options;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -18,46 +20,22 @@ use ftp_helper_tests::cost::{
 };
 use nix::unistd::geteuid;
 
+use self::options::Options;
+
 /// Measure what ftp-helper costs, next to others that could do its work
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches of the command line"
-)]
-struct Options {
+struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
-    /// Take about two minutes instead of a quarter of an hour
-    #[arg(long)]
-    quick: bool,
+    #[command(flatten)]
+    options: Options,
     /// Only show that everything runs
     #[arg(long, hide = true)]
     tiny: bool,
-    /// Measure only this; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = names())]
-    only: Vec<String>,
-    /// Write what was measured to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write docs/benchmarks.md, its plots and docs/benchmarks/latest.json
-    #[arg(long)]
-    write: bool,
     /// Make the document from this file instead of measuring
     #[arg(long, value_name = "FILE", hide = true)]
     from: Option<PathBuf>,
-    /// What was measured earlier, for the document's section on before and after
-    /// [default: docs/benchmarks/before.json, if it is there]
-    #[arg(long, value_name = "FILE")]
-    before: Option<PathBuf>,
-    /// Fail when the programs are too large for the verifier, or ftp-helper is worse
-    /// than it may be next to what was measured beside it
-    #[arg(long)]
-    check: bool,
-}
-
-fn names() -> Vec<&'static str> {
-    cost::QUESTIONS.iter().map(|(name, _)| *name).collect()
 }
 
 fn main() -> ExitCode {
@@ -71,16 +49,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
-    let options = Options::parse();
-    if let Some(task) = options.task {
+    let arguments = Arguments::parse();
+    if let Some(task) = arguments.task {
         task.run()?;
         return Ok(ExitCode::SUCCESS);
     }
+    let options = &arguments.options;
     let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let before = before(options.before.as_deref(), &documents)?;
-    let report = match &options.from {
+    let report = match &arguments.from {
         Some(path) => output::read(path)?,
-        None => measured(&options)?,
+        None => measured(options, arguments.tiny)?,
     };
     println!("{}", document::summary(&report));
     if let Some(path) = &options.json {
@@ -102,12 +81,12 @@ fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measured(options: &Options) -> Result<Report> {
+fn measured(options: &Options, is_tiny: bool) -> Result<Report> {
     ensure!(
         geteuid().is_root(),
         "loading programs needs root: run as root"
     );
-    let amount = match (options.quick, options.tiny) {
+    let amount = match (options.quick, is_tiny) {
         (_, true) => Amount::TINY,
         (true, _) => Amount::QUICK,
         _ => Amount::FULL,

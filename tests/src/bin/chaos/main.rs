@@ -1,8 +1,10 @@
 //! Makes things go wrong on a gateway; `cargo xtask chaos` runs it.
 
+mod options;
+
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
@@ -24,6 +26,8 @@ use ftp_helper_tests::{
 };
 use nix::unistd::geteuid;
 
+use self::options::Options;
+
 /// So many labs are there at once: they mostly wait.
 const AT_ONCE: usize = 4;
 
@@ -34,46 +38,15 @@ const AT_ONCE: usize = 4;
 /// something else, or a fault could not be made.
 #[derive(Debug, Parser)]
 #[command(name = "chaos", version)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches of the command line"
-)]
-struct Options {
+struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
-    /// Only this fault; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = names())]
-    only: Vec<String>,
-    /// Name the faults, and make none
-    #[arg(long)]
-    list: bool,
-    /// Fewer of each
-    #[arg(long)]
-    quick: bool,
-    /// What is drawn follows from this number [default: another one each time, which is
-    /// said]
-    #[arg(long, value_name = "NUMBER")]
-    seed: Option<u64>,
-    /// So many sessions while the agent is killed; in proportion for other faults
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(40..))]
-    sessions: Option<u64>,
-    /// Leave the kernel's helper out
-    #[arg(long)]
-    ours: bool,
-    /// Write what was found to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the table into docs/security.md
-    #[arg(long, conflicts_with_all = ["only", "ours"])]
-    write: bool,
-}
-
-fn names() -> Vec<&'static str> {
-    all().map(|fault| fault.name).collect()
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -84,11 +57,12 @@ fn main() -> ExitCode {
 }
 
 /// True when everything is as it has to be.
-fn run(options: &Options) -> Result<bool> {
-    if let Some(task) = &options.task {
+fn run(arguments: &Arguments) -> Result<bool> {
+    if let Some(task) = &arguments.task {
         task.run()?;
         return Ok(true);
     }
+    let options = &arguments.options;
     if options.list {
         for fault in all() {
             println!("{:<18} {}", fault.name, fault.title);
@@ -99,13 +73,14 @@ fn run(options: &Options) -> Result<bool> {
         geteuid().is_root(),
         "the lab makes network namespaces: run it as root, for example with sudo"
     );
+    let chosen = chosen(&options.only)?;
     let seed = options.seed.unwrap_or_else(any_seed);
     println!("seed {seed}");
     let report = Report {
         schema_version: SCHEMA,
         seed,
         kernel: Machine::here().kernel,
-        rows: make(options, seed),
+        rows: make(options, &chosen, seed),
     };
     let table = report.table();
     print!("{table}");
@@ -130,7 +105,11 @@ fn run(options: &Options) -> Result<bool> {
 }
 
 /// Makes the faults, some at once.
-fn make(options: &Options, seed: u64) -> Vec<ftp_helper_tests::chaos::Row> {
+fn make(
+    options: &Options,
+    chosen: &[&'static Fault],
+    seed: u64,
+) -> Vec<ftp_helper_tests::chaos::Row> {
     let mut amount = if options.quick {
         Amount::QUICK
     } else {
@@ -139,11 +118,6 @@ fn make(options: &Options, seed: u64) -> Vec<ftp_helper_tests::chaos::Row> {
     if let Some(sessions) = options.sessions {
         amount.sessions = sessions;
     }
-    let chosen: Vec<&'static Fault> = if options.only.is_empty() {
-        all().collect()
-    } else {
-        options.only.iter().filter_map(|name| find(name)).collect()
-    };
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
     let work = || loop {
@@ -165,6 +139,16 @@ fn make(options: &Options, seed: u64) -> Vec<ftp_helper_tests::chaos::Row> {
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
     rows.sort_by_key(|(number, _)| *number);
     rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Fault>> {
+    if names.is_empty() {
+        return Ok(all().collect());
+    }
+    let fault = |name: &String| {
+        find(name).with_context(|| format!("no fault is called {name:?}: see `--list`"))
+    };
+    names.iter().map(fault).collect()
 }
 
 /// Another one each time.

@@ -1,5 +1,7 @@
 //! Makes sessions of all kinds for a long time; `cargo xtask soak` runs it.
 
+mod options;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -18,40 +20,26 @@ use ftp_helper_tests::soak::{
 };
 use nix::unistd::geteuid;
 
+use self::options::Options;
+
 /// Make sessions of all kinds through gateways of a private lab, for a long time
 ///
 /// Exit code 0: no session failed, and nothing is left of them; 1: something is not as
 /// it has to be.
 #[derive(Debug, Parser)]
 #[command(name = "soak", version)]
-struct Options {
+struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
-    /// Half a minute instead of an hour
-    #[arg(long)]
-    quick: bool,
-    /// So many minutes
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    minutes: Option<u64>,
-    /// So many sessions
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(200..))]
-    sessions: Option<u64>,
-    /// What is drawn follows from this number
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    seed: u64,
-    /// Write what was measured to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the figures into docs/security.md
-    #[arg(long)]
-    write: bool,
+    #[command(flatten)]
+    options: Options,
     /// Take them from this file instead of measuring
     #[arg(long, value_name = "FILE", hide = true)]
     from: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -62,12 +50,13 @@ fn main() -> ExitCode {
 }
 
 /// True when everything is as it has to be.
-fn run(options: &Options) -> Result<bool> {
-    if let Some(task) = &options.task {
+fn run(arguments: &Arguments) -> Result<bool> {
+    if let Some(task) = &arguments.task {
         task.run()?;
         return Ok(true);
     }
-    let report = match &options.from {
+    let options = &arguments.options;
+    let report = match &arguments.from {
         Some(path) => read(path)?,
         None => measured(options)?,
     };
