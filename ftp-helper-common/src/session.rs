@@ -58,34 +58,34 @@ impl Direction {
 /// Bits of [`Session::flags`].
 pub mod flags {
     /// The client is the inside host; otherwise it is the peer.
-    pub const CLIENT_INSIDE: u32 = 1;
+    pub const CLIENT_INSIDE: u64 = 1;
     /// The inside endpoints were learned from conntrack.
-    pub const LEARNED: u32 = 1 << 1;
+    pub const LEARNED: u64 = 1 << 1;
     /// The server said 220.
-    pub const GREETED: u32 = 1 << 2;
+    pub const GREETED: u64 = 1 << 2;
     /// The server said 230.
-    pub const LOGGED_IN: u32 = 1 << 3;
+    pub const LOGGED_IN: u64 = 1 << 3;
     /// The connection is encrypted: sequence translation only.
-    pub const OPAQUE: u32 = 1 << 4;
+    pub const OPAQUE: u64 = 1 << 4;
     /// Taken on in the middle of the connection.
-    pub const PICKED_UP: u32 = 1 << 5;
+    pub const PICKED_UP: u64 = 1 << 5;
     /// EPSV ALL was accepted.
-    pub const EPSV_ALL: u32 = 1 << 6;
+    pub const EPSV_ALL: u64 = 1 << 6;
     /// The connection was opaque and is readable again.
-    pub const CLEARED: u32 = 1 << 12;
+    pub const CLEARED: u64 = 1 << 12;
     /// The client speaks another protocol: the connection stays opaque.
-    pub const FOREIGN: u32 = 1 << 13;
+    pub const FOREIGN: u64 = 1 << 13;
     /// Not on a control port; the server greeted like one of FTP, the client has
     /// not spoken yet.
-    pub const CANDIDATE: u32 = 1 << 10;
+    pub const CANDIDATE: u64 = 1 << 10;
     /// The client's first line was not FTP.
-    pub const REJECTED: u32 = 1 << 11;
+    pub const REJECTED: u64 = 1 << 11;
     /// A new handshake with the same endpoints was seen.
-    pub const RESTARTING: u32 = 1 << 9;
+    pub const RESTARTING: u64 = 1 << 9;
     /// An expectation of this session may be alive.
-    pub const EXPECTING: u32 = 1 << 7;
+    pub const EXPECTING: u64 = 1 << 7;
     /// A RST was seen, or a FIN of both sides.
-    pub const CLOSED: u32 = 1 << 8;
+    pub const CLOSED: u64 = 1 << 8;
 }
 
 /// The command whose reply is awaited, as far as the helper cares; numbers of
@@ -104,20 +104,21 @@ pub struct Session {
     pub expectation: ExpectationKey,
     /// Interface index, host byte order.
     pub ifindex: u32,
-    /// Bits of [`flags`].
-    pub flags: u32,
+    /// Bits of [`flags`]. So many because segments of both directions change them at the
+    /// same time, and the programs have atomic operations for this width only.
+    pub flags: u64,
     /// Announcements rewritten or accepted.
     pub helped: u32,
     /// Announcements refused.
     pub refused: u32,
-    /// Command lines of the client (wraps).
-    pub commands: u16,
-    /// Final replies of the server (wraps); trails `commands`.
-    pub replies: u16,
     /// `CLOCK_BOOTTIME`, nanoseconds.
     pub created: u64,
     /// `CLOCK_BOOTTIME`, nanoseconds, of the last packet.
     pub last_seen: u64,
+    /// Command lines of the client (wraps).
+    pub commands: u16,
+    /// Final replies of the server (wraps); trails `commands`.
+    pub replies: u16,
     /// Value of `commands` for the last announcing or asking command, whose
     /// reply is awaited while `outstanding` is not zero.
     pub outstanding_at: u16,
@@ -126,8 +127,6 @@ pub struct Session {
     /// Last refusal: 0 for none, else the [`Reason`](crate::reason::Reason)'s
     /// number plus 1.
     pub last_refusal: u8,
-    /// Always zero.
-    pub reserved: u32,
     /// Not zero while a processor works on the data of a direction; by [`Direction`].
     pub locks: [u64; 2],
     /// The two directions, by [`Direction`].

@@ -31,8 +31,6 @@ pub mod flags {
     pub const POSITIONED: u16 = 1;
     /// The sender closed this direction.
     pub const FINISHED: u16 = 2;
-    /// `Stream::acknowledged` is valid.
-    pub const HEARD: u16 = 4;
 }
 
 /// Bytes of the sender that were replaced on their way.
@@ -180,10 +178,11 @@ pub struct Stream {
     pub hold_len: u16,
     /// Last window field seen from the sender, host byte order, unscaled.
     pub window: u16,
-    /// Bits of [`flags`].
+    /// Bits of [`flags`]; only segments of this direction change them.
     pub flags: u16,
-    /// Always zero.
-    pub reserved: u16,
+    /// 1 when `acknowledged` is valid. Segments of the other direction say so, on any
+    /// processor, so it is no bit among those of this one.
+    pub heard: u16,
     /// Number of the wire up to which the receiver acknowledged everything.
     pub acknowledged: u32,
     /// The line being read.
@@ -212,7 +211,7 @@ impl Default for Stream {
             hold_len: 0,
             window: 0,
             flags: 0,
-            reserved: 0,
+            heard: 0,
             acknowledged: 0,
             parser: LineParser::default(),
             stash_start: 0,
@@ -239,19 +238,18 @@ impl Stream {
     #[inline(always)]
     pub fn hear(&mut self, acknowledgment: u32) {
         let end = self.next.wrapping_add(self.delta()).wrapping_add(1);
-        let is_heard = self.flags & flags::HEARD != 0;
-        let is_new = !is_heard || before(self.acknowledged, acknowledgment);
+        let is_new = self.heard == 0 || before(self.acknowledged, acknowledgment);
         let was_sent = self.flags & flags::POSITIONED == 0 || !before(end, acknowledgment);
         if is_new && was_sent {
             self.acknowledged = acknowledgment;
-            self.flags |= flags::HEARD;
+            self.heard = 1;
         }
     }
 
     /// True when the receiver has everything before this number of the wire.
     #[inline(always)]
     pub fn has_arrived(&self, wire: u32) -> bool {
-        self.flags & flags::HEARD != 0 && !before(self.acknowledged, wire)
+        self.heard == 1 && !before(self.acknowledged, wire)
     }
 
     /// First held byte, sender space; equals `next` when nothing is held.

@@ -26,3 +26,34 @@ pub(crate) fn exchange(place: &mut u64, value: u64) -> u64 {
 pub(crate) fn barrier() {
     exchange(&mut 0, 0);
 }
+
+/// Sets the bits that are set in `bits`, and leaves the others to whoever changes them at
+/// the same time; returns what was there before.
+#[inline(always)]
+pub(crate) fn set(place: &mut u64, bits: u64) -> u64 {
+    let mut before = bits;
+    // SAFETY: as for `exchange`.
+    unsafe {
+        asm!(
+            "{bits} = atomic_fetch_or((u64 *)({place} + 0), {bits})",
+            place = in(reg) core::ptr::from_mut(place),
+            bits = inout(reg) before,
+            options(nostack),
+        );
+    }
+    before
+}
+
+/// Clears the bits that are set in `bits`, and leaves the others.
+#[inline(always)]
+pub(crate) fn clear(place: &mut u64, bits: u64) {
+    // SAFETY: as for `exchange`.
+    unsafe {
+        asm!(
+            "lock *(u64 *)({place} + 0) &= {bits}",
+            place = in(reg) core::ptr::from_mut(place),
+            bits = in(reg) !bits,
+            options(nostack),
+        );
+    }
+}

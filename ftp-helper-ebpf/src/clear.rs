@@ -52,10 +52,11 @@ pub(crate) fn clears(frame: &mut Frame) -> bool {
     frame.stream().parser = LineParser::default();
     frame.reverse().parser = LineParser::unsynchronised();
     let session = frame.session();
-    session.flags = session.flags & !flags::OPAQUE | flags::CLEARED;
     // How many encrypted commands were answered is not known.
     session.replies = session.commands;
     session.outstanding = 0;
+    frame.clear(flags::OPAQUE);
+    frame.set(flags::CLEARED);
     announce::note(frame, Reason::Cleared, Kind::CCC);
     true
 }

@@ -328,14 +328,14 @@ fn command(frame: &mut Frame, kind: Kind) {
             session.outstanding_at = session.commands;
         }
         Kind::RESTART => {
-            session.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
+            frame.clear(flags::LOGGED_IN | flags::EPSV_ALL);
             expectation::remove(frame, Reason::ExpectationReplaced);
         }
         Kind::LONG => event::count(Reason::Unsupported),
         // A page made a browser speak to a server that it chose, and chooses the
         // lines of what is sent (NAT slipstreaming).
         Kind::HTTP => {
-            session.flags |= flags::OPAQUE | flags::FOREIGN;
+            frame.set(flags::OPAQUE | flags::FOREIGN);
             announce::refuse(frame, Reason::NotFtp, kind);
             expectation::remove(frame, Reason::ExpectationTornDown);
         }
@@ -352,11 +352,11 @@ fn reply(frame: &mut Frame, kind: Kind, code: u16) {
     }
     if code == 220 && frame.session().flags & flags::GREETED == 0 {
         // The greeting answers no command, also when the client did not wait.
-        frame.session().flags |= flags::GREETED;
+        frame.set(flags::GREETED);
         return;
     }
     if code == 230 || code == 232 {
-        frame.session().flags |= flags::LOGGED_IN;
+        frame.set(flags::LOGGED_IN);
     }
     if code < 200 {
         return;
@@ -369,8 +369,8 @@ fn reply(frame: &mut Frame, kind: Kind, code: u16) {
     session.replies = session.replies.wrapping_add(1);
     let outstanding = Kind(session.outstanding);
     if outstanding == Kind::AUTH && (code == 234 || code == 334) {
-        session.flags |= flags::OPAQUE;
         session.outstanding = 0;
+        frame.set(flags::OPAQUE);
         announce::note(frame, Reason::Opaque, Kind::AUTH);
         expectation::remove(frame, Reason::ExpectationTornDown);
         return;
@@ -387,6 +387,6 @@ fn reply(frame: &mut Frame, kind: Kind, code: u16) {
     } else if code >= 400 {
         // Nothing was granted.
     } else if outstanding == Kind::EPSV_ALL {
-        session.flags |= flags::EPSV_ALL;
+        frame.set(flags::EPSV_ALL);
     }
 }

@@ -104,11 +104,10 @@ fn starts_with_220(skb: *mut __sk_buff, work: &mut Work) -> bool {
 /// The client's first line says whether the session is one.
 #[inline(always)]
 pub(crate) fn decide(frame: &mut Frame, kind: Kind) {
-    let session = frame.session();
-    session.flags &= !flags::CANDIDATE;
+    frame.clear(flags::CANDIDATE);
     if kind == Kind::LOGIN || kind == Kind::AUTH || kind == Kind::RESTART {
         announce::note(frame, Reason::SessionDetected, kind);
     } else {
-        session.flags |= flags::REJECTED | flags::OPAQUE;
+        frame.set(flags::REJECTED | flags::OPAQUE);
     }
 }

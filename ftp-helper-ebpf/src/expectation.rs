@@ -33,7 +33,7 @@ pub(crate) fn create(frame: &mut Frame) -> bool {
     let session = frame.session();
     // SAFETY: another map value.
     session.expectation = unsafe { *awaited };
-    session.flags |= flags::EXPECTING;
+    frame.set(flags::EXPECTING);
     true
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn remove(frame: &mut Frame, reason: Reason) {
     if frame.session().flags & flags::EXPECTING == 0 {
         return;
     }
-    frame.session().flags &= !flags::EXPECTING;
+    frame.clear(flags::EXPECTING);
     let Some(expectation) = EXPECTATIONS.get_ptr(&frame.session().expectation) else {
         return;
     };

@@ -11,6 +11,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
+    atomic,
     maps::WORK,
     packet::Packet,
     piece::Piece,
@@ -221,6 +222,19 @@ impl Frame {
         // processor may write to it too; all of it is plain numbers, and the
         // streams have their own lock.
         unsafe { &mut *self.session }
+    }
+
+    /// Sets bits of the session's flags, as segments of both directions do; returns the
+    /// flags before.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, flags: u64) -> u64 {
+        atomic::set(&mut self.session().flags, flags)
+    }
+
+    /// Clears bits of the session's flags.
+    #[inline(always)]
+    pub(crate) fn clear(&mut self, flags: u64) {
+        atomic::clear(&mut self.session().flags, flags);
     }
 
     #[inline(always)]

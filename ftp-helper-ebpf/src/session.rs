@@ -146,7 +146,7 @@ pub(crate) fn handshake(work: &mut Work, direction: Direction) {
         }
         if let Some(session) = SESSIONS.get_ptr_mut(&work.key) {
             // SAFETY: memory of the map, see `maps`.
-            unsafe { (*session).flags |= flags::RESTARTING };
+            atomic::set(unsafe { &mut (*session).flags }, flags::RESTARTING);
         }
     } else if work.packet.has(tcp_flags::SYN | tcp_flags::ACK) && !to_server {
         let Some(entry) = HANDSHAKES.get_ptr_mut(&work.key) else {
@@ -399,10 +399,9 @@ fn close(frame: &mut Frame) {
 fn end(frame: &mut Frame) {
     // Also what was announced behind an end that one side did not take for one.
     expectation::remove(frame, Reason::ExpectationTornDown);
-    if frame.session().flags & flags::CLOSED != 0 {
+    if frame.set(flags::CLOSED) & flags::CLOSED != 0 {
         return;
     }
-    frame.session().flags |= flags::CLOSED;
     release_client(frame);
     frame.work().announced = frame.session().inside;
     let work = frame.work();

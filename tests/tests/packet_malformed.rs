@@ -1,11 +1,7 @@
 //! Packets of a control connection that can not be read, or come too early.
 
 use etherparse::{IpNumber, TcpHeader};
-use ftp_helper_common::{
-    reason::Reason,
-    session::Direction,
-    stream::{STASH, flags as stream_flags},
-};
+use ftp_helper_common::{reason::Reason, session::Direction, stream::STASH};
 use ftp_helper_tests::packets::{
     bench::{Bench, Fate, Fated as _, bench_with},
     flow::Flow,
@@ -27,7 +23,7 @@ fn refused(bench: &mut Bench, flow: &Flow, direction: Direction, packet: &[u8], 
         // What a segment says of the other direction counts in any case.
         after.window = before.window;
         after.acknowledged = before.acknowledged;
-        after.flags = (after.flags & !stream_flags::HEARD) | (before.flags & stream_flags::HEARD);
+        after.heard = before.heard;
         assert_eq!(after.flags, before.flags, "the packet left flags behind");
         assert_eq!(after.next, before.next, "the packet was read");
     }

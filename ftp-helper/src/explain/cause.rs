@@ -114,7 +114,7 @@ pub struct Facts<'a> {
 /// that nothing is wrong.
 pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let has = |bits: u32| facts.session.flags & bits != 0;
+    let has = |bits: u64| facts.session.flags & bits != 0;
     if has(flags::OPAQUE) && !is_http(facts) {
         causes.push(encrypted(facts));
     } else {
@@ -230,7 +230,7 @@ pub fn refused(reason: Reason) -> Cause {
 
 fn not_announced(facts: &Facts<'_>) -> Vec<Cause> {
     let session = facts.session;
-    let has = |bits: u32| session.flags & bits != 0;
+    let has = |bits: u64| session.flags & bits != 0;
     if let Some(reason) = last_refusal(session) {
         return vec![refused(reason)];
     }

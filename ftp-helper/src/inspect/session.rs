@@ -78,7 +78,7 @@ impl State {
 }
 
 /// What else is known of a session, in the order of its life.
-const FLAGS: &[(u32, &str)] = &[
+const FLAGS: &[(u64, &str)] = &[
     (flags::PICKED_UP, "picked_up"),
     (flags::LEARNED, "learned"),
     (flags::EPSV_ALL, "epsv_all"),

@@ -88,7 +88,7 @@ pub struct Sessions {
 impl Sessions {
     /// Counts a session.
     pub fn add(&mut self, session: &Session) {
-        let has = |bits: u32| session.flags & bits != 0;
+        let has = |bits: u64| session.flags & bits != 0;
         let state = if has(flags::CLOSED) {
             &mut self.closed
         } else if has(flags::CANDIDATE | flags::REJECTED) {

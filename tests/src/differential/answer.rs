@@ -12,7 +12,7 @@ use ftp_helper_common::{
 };
 
 /// What follows from lines in the flags of a session.
-const BY_LINE: u32 = flags::GREETED | flags::LOGGED_IN | flags::EPSV_ALL | flags::OPAQUE;
+const BY_LINE: u64 = flags::GREETED | flags::LOGGED_IN | flags::EPSV_ALL | flags::OPAQUE;
 
 /// Something that was reported of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,7 +71,7 @@ pub struct Marks {
     /// The command whose reply is awaited.
     pub outstanding: Kind,
     /// Bits of [`flags`], those that follow from lines.
-    pub flags: u32,
+    pub flags: u64,
 }
 
 impl Marks {
@@ -86,7 +86,7 @@ impl Marks {
     }
 
     /// One of the bits is set.
-    pub fn has(&self, flag: u32) -> bool {
+    pub fn has(&self, flag: u64) -> bool {
         self.flags & flag != 0
     }
 }

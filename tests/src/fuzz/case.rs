@@ -41,7 +41,7 @@ pub struct Case {
     /// Its session is in the table already.
     pub is_known: bool,
     /// Flags that the session has beside those of a greeted one.
-    pub flags: u32,
+    pub flags: u64,
     /// What the administrator has set.
     pub rules: Rules,
     /// Most bytes of a packet behind the link header.

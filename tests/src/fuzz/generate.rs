@@ -175,7 +175,7 @@ fn settled(random: &mut Random, flow: &Flow, rules: &Rules) -> String {
 }
 
 /// What a session may have come to before the case begins.
-fn flags_of_session(random: &mut Random) -> u32 {
+fn flags_of_session(random: &mut Random) -> u64 {
     match random.below(20) {
         0 | 1 => session_flags::LOGGED_IN,
         2 => session_flags::OPAQUE,
