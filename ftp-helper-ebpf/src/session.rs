@@ -200,7 +200,12 @@ fn find(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<*m
         return known;
     }
     if work.packet.flags & (tcp_flags::RST | tcp_flags::FIN) != 0 {
-        return None;
+        // The handshake may have been that of the known session, and come twice.
+        return known.filter(|session| {
+            // SAFETY: memory of the map, see `maps`.
+            let streams = unsafe { &(**session).streams };
+            streams[direction as usize].next == work.packet.sequence
+        });
     }
     if let Some(session) = known {
         // The ports are used again: nothing of the old one may touch the new one.

@@ -167,6 +167,21 @@ fn a_repeated_syn_behind_the_answer() {
     }
 }
 
+/// Both were repeated behind their backs, and the client gives up before it says anything.
+#[test]
+fn a_reset_behind_a_handshake_that_came_twice() {
+    bench_tracked(Flow::client_inside, |bench, flow| {
+        let Beginning { syn, answer, third } = Beginning::of(flow);
+        for segment in [&syn, &answer, &third, &syn, &answer] {
+            bench.unchanged(segment);
+        }
+        bench.counted(&[(Reason::SessionOpened, 1)]);
+        bench.unchanged(&flow.egress(0, "").flags(flags::RST | flags::ACK));
+        bench.counted(&[(Reason::SessionClosed, 1)]);
+        Ok(())
+    });
+}
+
 /// A client that does not wait for the greeting, and whose first segments change places.
 #[test]
 fn a_second_segment_in_front_of_the_first() {

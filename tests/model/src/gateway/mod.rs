@@ -298,7 +298,10 @@ impl Gateway {
             return true;
         }
         if segment.flags & (flags::RST | flags::FIN) != 0 {
-            return false;
+            // The handshake may have been that of the known session, and come twice.
+            return self.session.as_ref().is_some_and(|session| {
+                session.streams[segment.direction as usize].next == segment.sequence
+            });
         }
         if let Some(mut old) = self.session.take() {
             self.end(&mut old);
