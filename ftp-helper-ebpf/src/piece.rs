@@ -76,8 +76,9 @@ impl Parts {
 /// this.
 ///
 /// The rest is cut into frames here and not piece by piece as it comes by again: the
-/// kernel ends what is redirected within a redirection after eight times.
-#[inline(always)]
+/// kernel ends what is redirected within a redirection after eight times. A function of
+/// its own, so that its part of the stack is not below that of everything else.
+#[inline(never)]
 pub(crate) fn split(frame: &mut Frame, size: u32) -> Verdict {
     // What came too early may have been appended already.
     if rewrite::set_lengths(frame).is_err() {
