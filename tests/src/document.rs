@@ -1,5 +1,7 @@
 //! Parts of documents that a command writes.
 
+use std::{fs, path::Path};
+
 use anyhow::{Context as _, Result};
 
 /// What is between two lines of a document.
@@ -22,6 +24,14 @@ impl Part {
         let Self { begin, end } = self;
         let [before, _, behind] = self.split(document)?;
         Ok(format!("{before}{begin}\n{text}{end}{behind}"))
+    }
+
+    /// Writes another text there into docs/security.md, which has all of these parts.
+    pub fn write(&self, text: &str) -> Result<()> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
+        let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let document = self.replace(&document, text)?;
+        fs::write(&path, document).with_context(|| format!("{} not written", path.display()))
     }
 
     fn split<'a>(&self, document: &'a str) -> Result<[&'a str; 3]> {

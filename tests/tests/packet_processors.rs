@@ -40,12 +40,14 @@ fn at_once(bench: &Bench, processors: [usize; 2], segments: &[Segment; 2]) -> Re
             scope.spawn(move || -> Result<()> {
                 let mut own = CpuSet::new();
                 own.set(processors[number])?;
-                sched_setaffinity(gettid(), &own)?;
+                let pinned = sched_setaffinity(gettid(), &own);
                 let packet = segment.bytes();
                 ready.fetch_add(1, Ordering::AcqRel);
                 while ready.load(Ordering::Acquire) < 2 {
                     spin_loop();
                 }
+                // Not before: the other one waits.
+                pinned?;
                 bench.run(segment.direction, &packet).map(drop)
             })
         });

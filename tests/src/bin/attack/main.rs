@@ -4,7 +4,6 @@ mod options;
 
 use std::{
     fs,
-    path::PathBuf,
     process::ExitCode,
     sync::{
         Mutex,
@@ -67,10 +66,7 @@ fn run(arguments: &Options) -> Result<bool> {
     let rows = attack(&chosen(&arguments.names)?, arguments.ours);
     let text = table(&rows, &release()?);
     if arguments.write {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
-        let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document = PART.replace(&document, &text)?;
-        fs::write(&path, document).with_context(|| format!("{} not written", path.display()))?;
+        PART.write(&text)?;
     } else {
         print!("{text}");
     }

@@ -4,7 +4,6 @@ mod options;
 
 use std::{
     fs,
-    path::Path,
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
@@ -96,10 +95,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         eprintln!("chaos: `--seed {seed}` draws the same again");
     }
     if options.write {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
-        let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document = PART.replace(&document, &table)?;
-        fs::write(&path, document).with_context(|| format!("{} not written", path.display()))?;
+        PART.write(&table)?;
     }
     Ok(faults.is_empty())
 }

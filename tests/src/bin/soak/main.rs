@@ -71,10 +71,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         eprintln!("soak: {fault}");
     }
     if options.write {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
-        let document = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document = PART.replace(&document, &text)?;
-        fs::write(&path, document).with_context(|| format!("{} not written", path.display()))?;
+        PART.write(&text)?;
     }
     Ok(faults.is_empty())
 }
