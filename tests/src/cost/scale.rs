@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::net::if_::if_nametoindex;
 
 use super::{
@@ -77,11 +77,16 @@ fn filled(rig: &mut Rig, amount: &Amount) -> Result<(Vec<Table>, Vec<String>)> {
         let words = words([&"fill", &Rig::pins(), &ifindex, &before, entries]);
         let filled: Filled = rig.task(&rig.lab.gateway, &words, Duration::from_secs(60))?;
         before = *entries;
-        memory.add(0, "a session", &column, filled.session_bytes);
-        memory.add(0, "an expectation", &column, filled.expectation_bytes);
+        memory.note(0, "a session", &column, counted(filled.session_bytes));
+        memory.note(
+            0,
+            "an expectation",
+            &column,
+            counted(filled.expectation_bytes),
+        );
         inserts.add(0, "session", &column, filled.session_insert);
         inserts.add(0, "expectation", &column, filled.expectation_insert);
-        if remarks.is_empty() {
+        if remarks.is_empty() && filled.session_bytes > 0.0 {
             remarks.push(format!(
                 "An empty table of sessions takes {} KiB, for its buckets.",
                 super::document::number(filled.empty_sessions / 1024.0, 0)
@@ -126,6 +131,15 @@ fn filled(rig: &mut Rig, amount: &Amount) -> Result<(Vec<Table>, Vec<String>)> {
         ],
         remarks,
     ))
+}
+
+/// Bytes that the kernel counts for an entry.
+fn counted(bytes: f64) -> Result<f64> {
+    ensure!(
+        bytes > 0.0,
+        "this kernel counts every table as if it were full (before Linux 6.4)"
+    );
+    Ok(bytes)
 }
 
 /// Seconds after which once is enough.
