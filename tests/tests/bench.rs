@@ -96,6 +96,17 @@ fn announcements() {
     }
 }
 
+/// The programs and the agent did something, in each of so many cases.
+fn complete_own(section: &Section, rows: usize) {
+    let table = section.table(sections::OWN).unwrap();
+    assert_eq!(table.rows.len(), rows, "{table:#?}");
+    for row in &table.rows {
+        let value = |subject| row.outcome(subject).and_then(Outcome::value);
+        assert!(value("programs").unwrap().median > 0.0, "{row:#?}");
+        assert!(value("agent").is_some(), "{row:#?}");
+    }
+}
+
 #[test]
 fn connections_of_others() {
     let Some(section) = measured(tax::TRAFFIC) else {
@@ -110,6 +121,7 @@ fn connections_of_others() {
     ];
     let peers = peers.map(Peer::name);
     complete(section.table(tax::REQUESTS).unwrap(), &peers);
+    complete_own(&section, 1);
     let bulk = section.table(tax::BULK).unwrap();
     match bulk.rows[0].outcome(OURS) {
         Some(Outcome::NotMeasured(reason)) => assert!(reason.contains("not installed"), "{reason}"),
@@ -139,6 +151,7 @@ fn sessions_and_files() {
             "{masquerade:?}"
         );
     }
+    complete_own(&section, 6);
 }
 
 #[test]

@@ -201,7 +201,7 @@ pub(super) fn programs_of(device: u32, hook: bpf_attach_type) -> io::Result<Vec<
 }
 
 /// Opens a program by its id. Needs CAP_SYS_ADMIN.
-pub(super) fn open_program(id: u32) -> io::Result<OwnedFd> {
+pub fn open_program(id: u32) -> io::Result<OwnedFd> {
     let mut attribute = zero();
     attribute.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
     // SAFETY: the attribute holds no pointer, and the command returns a new
@@ -210,7 +210,7 @@ pub(super) fn open_program(id: u32) -> io::Result<OwnedFd> {
 }
 
 /// What the kernel says about a program.
-pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
+pub fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
     // SAFETY: the structure is made of plain numbers.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     // SAFETY: the structure is the one that belongs to programs, and all zero

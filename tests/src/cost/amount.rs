@@ -16,7 +16,7 @@ pub struct Amount {
     /// Rounds of everything that goes through a gateway: in each of them everybody has
     /// one turn.
     pub rounds: usize,
-    /// Rounds of what has to be known to a hundredth.
+    /// Further rounds of what has to be known to a hundredth.
     pub fine_rounds: usize,
     /// How long one of their turns loads the gateway.
     pub fine_turn: Duration,
@@ -26,6 +26,8 @@ pub struct Amount {
     pub bulk: [&'static str; 2],
     /// No further round of the same kind begins after this.
     pub budget: Duration,
+    /// How often a client does what is asked for ftp-helper's own part of it.
+    pub own: u64,
     /// How many clients load it.
     pub clients: &'static [usize],
     /// Bytes of a large file.
@@ -45,18 +47,19 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// What `docs/benchmarks.md` is made from: about a quarter of an hour.
+    /// What `docs/benchmarks.md` is made from: about twenty minutes.
     pub const FULL: Self = Self {
         name: "full",
         runs: 50_000,
         pairs: 101,
         singles: 2_000,
         rounds: 6,
-        fine_rounds: 36,
-        fine_turn: Duration::from_millis(200),
+        fine_rounds: 300,
+        fine_turn: Duration::from_millis(100),
         turn: Duration::from_millis(400),
         budget: Duration::from_secs(85),
         bulk: ["--time", "1"],
+        own: 250,
         clients: &[1, 8, 64],
         file: 1 << 30,
         transfer: Duration::from_millis(2500),
@@ -74,11 +77,12 @@ impl Amount {
         pairs: 25,
         singles: 500,
         rounds: 2,
-        fine_rounds: 6,
+        fine_rounds: 20,
         fine_turn: Duration::from_millis(100),
         turn: Duration::from_millis(200),
         budget: Duration::from_secs(10),
         bulk: ["--bytes", "300M"],
+        own: 100,
         clients: &[1, 64],
         file: 1 << 28,
         transfer: Duration::from_secs(1),
@@ -101,6 +105,7 @@ impl Amount {
         turn: Duration::from_millis(40),
         budget: Duration::from_secs(1),
         bulk: ["--bytes", "1M"],
+        own: 3,
         clients: &[1, 2],
         file: 1 << 20,
         transfer: Duration::from_millis(300),

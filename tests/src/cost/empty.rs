@@ -4,8 +4,10 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result, ensure};
-use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_insn, bpf_prog_type};
-use ftp_helper::datapath::sys::{self, Place, Run};
+use aya_obj::generated::{bpf_cmd, bpf_insn, bpf_prog_type};
+use ftp_helper::datapath::sys::{self, Run};
+
+use super::links::{self, Links};
 
 /// `sizeof(struct __sk_buff)`, as ftp-helper's programs are run with.
 const CONTEXT: usize = 192;
@@ -43,17 +45,10 @@ impl Empty {
         Ok(Self { descriptor })
     }
 
-    /// Attaches it to both hooks of a device of the network namespace that the thread is
-    /// in, for as long as the links are kept.
-    pub(super) fn attach(&self, device: u32) -> Result<[OwnedFd; 2]> {
-        let link = |hook| {
-            sys::create_link(self.descriptor.as_fd(), device, hook, Place::First)
-                .context("the kernel has no TCX (Linux 6.6)")
-        };
-        Ok([
-            link(bpf_attach_type::BPF_TCX_INGRESS)?,
-            link(bpf_attach_type::BPF_TCX_EGRESS)?,
-        ])
+    /// Attaches it to both hooks, see [`links::attach`].
+    pub(super) fn attach(&self, device: u32) -> Result<Links> {
+        let program = self.descriptor.as_fd();
+        links::attach(device, program, program)
     }
 
     /// Nanoseconds that a run on this packet takes on average, of so many.

@@ -9,7 +9,7 @@ use super::{
     report::{Outcome, Report, Table},
     scale, sections,
     statistics::Spread,
-    tax,
+    tax, traffic,
 };
 
 /// A goal, and how far it was reached.
@@ -58,8 +58,9 @@ pub fn goals(report: &Report) -> Vec<Goal> {
                     row.what
                 ),
                 found: format!(
-                    "×{}{}{}",
+                    "×{}{}{}{}",
                     times(ratio),
+                    own(report, tax::TRAFFIC, "a connection"),
                     beside(Peer::Attached, "programs that do nothing in its places"),
                     beside(
                         Peer::MasqueradeAgain,
@@ -70,21 +71,28 @@ pub fn goals(report: &Report) -> Vec<Goal> {
             });
         }
     }
-    for (section, name, what) in [
-        (sections::SESSIONS, sections::SESSIONS, "sessions a second"),
+    for (section, name, what, one) in [
+        (
+            sections::SESSIONS,
+            sections::SESSIONS,
+            "sessions a second",
+            "a session",
+        ),
         (
             sections::SESSIONS,
             sections::FILES,
             "files a second on one control connection",
+            "a file",
         ),
         (
             sections::TRANSFER,
             sections::TRANSFER,
             "throughput of a large file",
+            "a transfer",
         ),
     ] {
         if let Some(table) = table(report, section, name) {
-            goals.extend(equal(table, what));
+            goals.extend(equal(table, what, &own(report, section, one)));
         }
     }
     if let Some(table) = table(report, scale::NAME, scale::PACKETS) {
@@ -108,6 +116,26 @@ pub fn goals(report: &Report) -> Vec<Goal> {
 
 fn table<'a>(report: &'a Report, section: &str, name: &str) -> Option<&'a Table> {
     report.section(section)?.table(name)
+}
+
+/// What ftp-helper takes of `one` itself, in the worst of all cases; empty when that was
+/// not measured.
+fn own(report: &Report, section: &str, one: &str) -> String {
+    let most = |subject| {
+        let rows = &table(report, section, sections::OWN)?.rows;
+        rows.iter()
+            .filter(|row| row.what.starts_with(one))
+            .filter_map(|row| Some(row.outcome(subject)?.value()?.median))
+            .max_by(f64::total_cmp)
+    };
+    let (Some(programs), Some(agent)) = (most(traffic::PROGRAMS), most(traffic::AGENT)) else {
+        return String::new();
+    };
+    format!(
+        "; of {one} ftp-helper's programs take {} µs at most and its agent {} µs",
+        number(programs, 1),
+        number(agent, 1)
+    )
 }
 
 /// The worst of the rows whose kind contains `rows`.
@@ -139,7 +167,7 @@ fn miss(table: &Table, rows: &str, what: &str) -> Option<Goal> {
 
 /// One goal for a table: the kernel's helper is not faster. Some rows may be to the
 /// one side and some to the other by chance; what counts is those where it is certain.
-fn equal(table: &Table, what: &str) -> Option<Goal> {
+fn equal(table: &Table, what: &str, own: &str) -> Option<Goal> {
     let ratios: Vec<(&str, &Spread)> = table
         .rows
         .iter()
@@ -155,7 +183,7 @@ fn equal(table: &Table, what: &str) -> Option<Goal> {
         wanted: format!("{what}: at least those of {}", table.anchor),
         found: format!(
             "of {} cases {faster} certainly faster, {slower} certainly slower, the rest not told \
-             apart; the lowest ratio is ×{} ({worst})",
+             apart; the lowest ratio is ×{} ({worst}){own}",
             ratios.len(),
             times(ratio)
         ),

@@ -4,8 +4,7 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
-    os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -13,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::de::DeserializeOwned;
 
-use super::{conntrackd, empty::Empty, open_vswitch::Switch, peer::Peer};
+use super::{conntrackd, empty::Empty, links::Links, open_vswitch::Switch, own::Own, peer::Peer};
 use crate::{
     agent::{Agent, PINS, RunningAgent, find_binary},
     firewall,
@@ -51,8 +50,12 @@ pub(super) struct Rig {
     running: Option<RunningAgent>,
     switch: Option<Switch>,
     helper: Option<Daemon>,
-    /// What keeps programs attached that do nothing.
-    links: Option<[OwnedFd; 2]>,
+    /// What keeps programs attached without an agent.
+    links: Option<Links>,
+    /// ftp-helper's, see [`Rig::keep_programs`].
+    own: Option<Own>,
+    /// The rules that the gateway has, when they are known.
+    ruled: Option<Helper>,
     _server: Daemon,
     agent: Agent,
     program: PathBuf,
@@ -89,7 +92,7 @@ fn bench_program() -> Result<PathBuf> {
 }
 
 impl Rig {
-    fn new(lab: Lab, program: PathBuf, agent: &std::path::Path) -> Result<Self> {
+    fn new(lab: Lab, program: PathBuf, agent: &Path) -> Result<Self> {
         // Connections follow each other faster than their ports are free again.
         for host in lab.hosts() {
             host.enter(|| {
@@ -133,6 +136,8 @@ impl Rig {
             switch: None,
             helper: None,
             links: None,
+            own: None,
+            ruled: None,
             now: None,
             _server: server,
         })
@@ -150,6 +155,15 @@ impl Rig {
         self.forget()
     }
 
+    /// Lets ftp-helper's programs come and go without an agent from now on, where the
+    /// kernel can do that: to start one takes as long as many turns, in which the machine
+    /// changes more than the programs do.
+    pub(super) fn keep_programs(&mut self) -> Result<()> {
+        self.give(Peer::Ours)?;
+        self.own = Some(Own::find(Path::new(PINS))?).filter(|own| own.is_linked);
+        Ok(())
+    }
+
     /// Forgets all connections that the gateway knows: their table is as empty for
     /// everybody. An agent forgets its sessions by itself.
     fn forget(&self) -> Result<()> {
@@ -159,36 +173,39 @@ impl Rig {
     fn clear(&mut self) -> Result<()> {
         if let Some(switch) = self.switch.take() {
             switch.stop(&self.lab)?;
+            self.ruled = None;
         }
-        self.helper = None;
+        if self.helper.take().is_some() {
+            self.ruled = None;
+        }
         self.links = None;
         if let Some(mut agent) = self.running.take() {
             agent.stop(nix::sys::signal::Signal::SIGTERM)?;
             self.agent.table(&["detach"])?;
         }
-        self.lab.gateway.must("nft flush ruleset").map(drop)
+        Ok(())
     }
 
     fn set_up(&mut self, peer: Peer) -> Result<()> {
         match peer {
-            Peer::Routing => Ok(()),
+            Peer::Routing => self.flush(),
             Peer::Masquerade | Peer::MasqueradeAgain => self.rules(Helper::Nobody),
             Peer::Kernel => self.rules(Helper::Kernel),
             Peer::Ours => {
                 self.rules(Helper::Nobody)?;
-                self.running = Some(self.agent.start_with(&RUN)?);
+                match &self.own {
+                    Some(own) => self.links = Some(self.attach(|device| own.attach(device))?),
+                    None => self.running = Some(self.agent.start_with(&RUN)?),
+                }
                 Ok(())
             }
             Peer::Attached => {
                 self.rules(Helper::Nobody)?;
-                let attach = || {
-                    let device = nix::net::if_::if_nametoindex("wan0").context("no wan0")?;
-                    Empty::load()?.attach(device)
-                };
-                self.links = Some(self.lab.gateway.enter(attach)?);
+                self.links = Some(self.attach(|device| Empty::load()?.attach(device))?);
                 Ok(())
             }
             Peer::OpenVswitch => {
+                self.flush()?;
                 self.switch = Some(Switch::start(&self.lab)?);
                 Ok(())
             }
@@ -200,12 +217,33 @@ impl Rig {
         }
     }
 
-    fn rules(&self, helper: Helper) -> Result<()> {
+    /// Attaches programs to the outside interface.
+    fn attach(&self, work: impl FnOnce(u32) -> Result<Links>) -> Result<Links> {
+        self.lab.gateway.enter(|| {
+            let device = nix::net::if_::if_nametoindex("wan0").context("no wan0")?;
+            work(device)
+        })
+    }
+
+    /// Gives the gateway the rules with this helper, unless it has them.
+    fn rules(&mut self, helper: Helper) -> Result<()> {
+        if self.ruled == Some(helper) {
+            return Ok(());
+        }
+        self.flush()?;
         let setup = Setup {
             helper,
             ..self.lab.setup
         };
-        firewall::install(&self.lab.with_server(setup, &self.lab.server))
+        firewall::install(&self.lab.with_server(setup, &self.lab.server))?;
+        self.ruled = Some(helper);
+        Ok(())
+    }
+
+    /// Takes all rules from the gateway.
+    fn flush(&mut self) -> Result<()> {
+        self.ruled = None;
+        self.lab.gateway.must("nft flush ruleset").map(drop)
     }
 
     /// Sets the offloads of all devices, where they are others.

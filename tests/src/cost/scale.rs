@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::Path,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use nix::net::if_::if_nametoindex;
 
 use super::{
     amount::Amount,
+    effort,
     fill::{Filled, Probes},
     peer::Peer,
     report::{Better, Section, Table},
@@ -157,38 +157,14 @@ fn command_time(rig: &Rig, words: &[&str]) -> Result<f64> {
     Ok(taken)
 }
 
-/// Which part of a processor the agent uses. The lab's `/proc` shows the lab's
-/// processes only, so there is one agent.
+/// Which part of a processor the agent uses.
 fn agent_share(rig: &Rig, time: Duration) -> Result<f64> {
-    /// Longest name of a process.
-    const NAME: usize = 15;
-
-    let program = rig.agent().program().file_name().unwrap_or_default();
-    let program = program.to_string_lossy();
-    let wanted = program.get(..NAME).unwrap_or(&program);
-    let pid = fs::read_dir("/proc")?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == wanted))
-        .context("the agent does not run")?;
+    let agent = effort::process_of(rig)?;
     let begin = Instant::now();
-    let before = running_time(&pid)?;
+    let before = effort::running_time(&agent)?;
     sleep(time);
-    let used = running_time(&pid)?.saturating_sub(before);
+    let used = effort::running_time(&agent)?.saturating_sub(before);
     Ok(used.as_secs_f64() / begin.elapsed().as_secs_f64())
-}
-
-/// What the scheduler accounts to all threads of a process.
-fn running_time(process: &Path) -> Result<Duration> {
-    let mut sum = 0;
-    for thread in fs::read_dir(process.join("task"))?.flatten() {
-        let path = thread.path().join("schedstat");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("{} not readable", path.display()))?;
-        let first = text.split(' ').next().and_then(|it| it.parse::<u64>().ok());
-        sum += first.with_context(|| format!("{} has no times: {text}", path.display()))?;
-    }
-    Ok(Duration::from_nanos(sum))
 }
 
 /// Single packets among many sessions.

@@ -68,7 +68,11 @@ pub enum Task {
         /// How many clients
         clients: usize,
         /// For so many milliseconds
-        milliseconds: u64,
+        #[arg(long, conflicts_with = "count")]
+        milliseconds: Option<u64>,
+        /// So often
+        #[arg(long, default_value_t = 1)]
+        count: u64,
     },
     /// Time announcements and first packets on their way through the gateway
     #[command(hide = true)]
@@ -110,10 +114,7 @@ impl Task {
                 milliseconds,
                 count,
             } => {
-                let until = match milliseconds {
-                    Some(time) => Until::Elapsed(Duration::from_millis(time)),
-                    None => Until::Done(count),
-                };
+                let until = until(milliseconds, count);
                 print(&match what {
                     Unit::Sessions => client::sessions(server, mode, clients, until),
                     Unit::Files => client::files(server, mode, clients, until),
@@ -132,10 +133,8 @@ impl Task {
                 server,
                 clients,
                 milliseconds,
-            } => {
-                let until = Until::Elapsed(Duration::from_millis(milliseconds));
-                print(&web::requests(server, clients, until))
-            }
+                count,
+            } => print(&web::requests(server, clients, until(milliseconds, count))),
             Self::Stamps(arguments) => print(&stamps::take(&arguments)?),
             Self::Fill(arguments) => print(&fill::fill(&arguments)?),
             Self::Probe {
@@ -144,6 +143,13 @@ impl Task {
                 levels,
             } => print(&fill::probe(&pins, &levels, probes)?),
         }
+    }
+}
+
+fn until(milliseconds: Option<u64>, count: u64) -> Until {
+    match milliseconds {
+        Some(time) => Until::Elapsed(Duration::from_millis(time)),
+        None => Until::Done(count),
     }
 }
 

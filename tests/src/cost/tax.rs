@@ -12,6 +12,7 @@ use super::{
     peer::Peer,
     report::{Better, Section},
     samples::{Head, Samples},
+    sections::{OWN_METHOD, own_head},
     traffic,
 };
 use crate::packets::bench::{Bench, bench};
@@ -82,7 +83,7 @@ pub fn measure(amount: &Amount) -> Result<Section> {
 
 /// Measures what goes through a gateway and is none of FTP's.
 pub fn measure_traffic(amount: &Amount) -> Result<Section> {
-    let (requests, bulk) = traffic::others(amount)?;
+    let [requests, bulk, own] = traffic::others(amount)?;
     let head = |name, title, unit, digits| Head {
         name,
         title,
@@ -94,17 +95,23 @@ pub fn measure_traffic(amount: &Amount) -> Result<Section> {
     Ok(Section {
         name: TRAFFIC.to_owned(),
         title: "Tax on everybody else, through a gateway".to_owned(),
-        method: vec![format!(
-            "Connect, a request of 64 bytes, an answer of 1 KiB, close, again and again for {} \
+        method: vec![
+            format!(
+                "Connect, a request of 64 bytes, an answer of 1 KiB, close, again and again for {} \
              ms; then iperf3 ({} {}), with and without offloads. The gateway changes hands behind \
-             each turn: the same lab, the same wires, other rules and programs. *Masquerade, once \
-             more* is the same thing a second time: how far its ratio is from 1 tells how fine \
-             these numbers are. *Empty programs* has programs of two instructions in the places \
+             each turn: the same lab, the same wires, other rules and programs. {} rounds are of \
+             all; {} more are of those alone that differ in attached programs only, which come \
+             and go between two turns. *Masquerade, once more* is the same thing a second time: \
+             how far its ratio is from 1 tells how fine these numbers are. *Empty programs* has programs of two instructions in the places \
              of ftp-helper's, which do nothing: what the kernel takes to run any.",
-            amount.fine_turn.as_millis(),
-            amount.bulk[0].trim_start_matches('-'),
-            amount.bulk[1]
-        )],
+                amount.fine_turn.as_millis(),
+                amount.bulk[0].trim_start_matches('-'),
+                amount.bulk[1],
+                amount.rounds,
+                amount.fine_rounds
+            ),
+            OWN_METHOD.to_owned(),
+        ],
         tables: vec![
             requests.table(head(
                 REQUESTS,
@@ -113,6 +120,7 @@ pub fn measure_traffic(amount: &Amount) -> Result<Section> {
                 0,
             )),
             bulk.table(head(BULK, "One connection of iperf3", "Gbit/s", 2)),
+            own.table(own_head("What of a connection is ftp-helper's", 2)),
         ],
         ..Section::default()
     })

@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
 use super::{
     amount::Amount,
-    load::{Tally, client::Mode},
+    effort,
+    load::{Tally, Until, client::Mode},
     peer::Peer,
     rig::{FTP, Rig, WEB, rig, words},
     samples::Samples,
@@ -17,6 +18,11 @@ use crate::{
     process::Daemon,
     setup::{Inside, Offloads},
 };
+
+/// What [`note_own`] tells apart.
+pub(super) const PROGRAMS: &str = "programs";
+/// See [`PROGRAMS`].
+pub(super) const AGENT: &str = "agent";
 
 /// Everything is cut on the way into the wire.
 pub(super) const WITHOUT_TSO: Offloads = Offloads {
@@ -125,9 +131,9 @@ pub(super) fn rounds(
     refused
 }
 
-/// Connections a second that have nothing to do with FTP, and throughput.
-pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
-    /// The same gateway twice first: they are compared most closely.
+/// Connections a second that have nothing to do with FTP, throughput, and what of such a
+/// connection is ftp-helper's.
+pub(super) fn others(amount: &Amount) -> Result<[Samples; 3]> {
     const PEERS: [Peer; 6] = [
         Peer::Masquerade,
         Peer::Ours,
@@ -136,9 +142,12 @@ pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
         Peer::Kernel,
         Peer::Routing,
     ];
+    /// Those that are compared closely differ in attached programs at most, so turns of
+    /// theirs can follow each other at once.
+    const CLOSE: usize = 4;
 
     rig(Inside::Client, |rig| {
-        let (mut requests, mut bulk) = (Samples::default(), Samples::default());
+        let [mut requests, mut bulk, mut own] = <[Samples; 3]>::default();
         let iperf = start_iperf(rig);
         if let Err(error) = &iperf {
             for (what, _) in BULK {
@@ -148,16 +157,11 @@ pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
         let refused = rounds(
             rig,
             &PEERS,
-            // As much as three kinds of sessions.
-            (amount.fine_rounds, amount.budget * 3),
+            (amount.rounds, amount.budget),
             |rig, round, peer| {
-                for clients in [1, 8] {
-                    let what = format!("{clients} at a time");
-                    let rate = web(rig, clients, amount.fine_turn);
-                    requests.note(round, &what, peer.name(), rate);
-                }
+                note_requests(rig, amount, &mut requests, round, peer);
                 for (what, offloads) in BULK {
-                    if iperf.is_ok() && round < amount.rounds {
+                    if iperf.is_ok() {
                         rig.set_offloads(offloads)?;
                         let rate = iperf_rate(rig, amount);
                         bulk.note(round, what, peer.name(), rate);
@@ -166,10 +170,24 @@ pub(super) fn others(amount: &Amount) -> Result<(Samples, Samples)> {
                 rig.set_offloads(Offloads::default())
             },
         );
-        for (peer, reason) in refused {
+        note_own(rig, amount.rounds, &mut own, "a connection", |rig| {
+            web(rig, OWN_CLIENTS, Until::Done(amount.own))
+        });
+        rig.keep_programs()?;
+        let refused_later = rounds(
+            rig,
+            &PEERS[..CLOSE],
+            // As much as four kinds of sessions.
+            (amount.fine_rounds, amount.budget * 4),
+            |rig, round, peer| {
+                note_requests(rig, amount, &mut requests, amount.rounds + round, peer);
+                Ok(())
+            },
+        );
+        for (peer, reason) in refused.into_iter().chain(refused_later) {
             requests.refuse("1 at a time", peer.name(), &reason);
         }
-        Ok((requests, bulk))
+        Ok([requests, bulk, own])
     })
 }
 
@@ -186,10 +204,53 @@ const BULK: [(&str, Offloads); 2] = [
     ("TSO off", WITHOUT_TSO),
 ];
 
-fn web(rig: &Rig, clients: usize, time: Duration) -> Result<f64> {
+fn note_requests(rig: &Rig, amount: &Amount, samples: &mut Samples, round: usize, peer: Peer) {
+    for clients in [1, 8] {
+        let what = format!("{clients} at a time");
+        let tally = web(rig, clients, Until::Elapsed(amount.fine_turn));
+        samples.note(round, &what, peer.name(), tally.and_then(|it| it.rate()));
+    }
+}
+
+fn web(rig: &Rig, clients: usize, until: Until) -> Result<Tally> {
     let server = rig.server(WEB);
-    let words = words([&"web", &server, &clients, &time.as_millis()]);
-    rig.load::<Tally>(&words, time)?.rate()
+    let words = words([&"web", &server, &clients]);
+    load(rig, words, until)
+}
+
+/// Has a client do something until then.
+fn load(rig: &Rig, mut words: Vec<String>, until: Until) -> Result<Tally> {
+    let (option, number, time) = match until {
+        Until::Elapsed(time) => ("--milliseconds", time.as_millis().to_string(), time),
+        Until::Done(count) => ("--count", count.to_string(), Duration::ZERO),
+    };
+    words.extend([option.to_owned(), number]);
+    rig.load(&words, time)
+}
+
+/// Clients that load the gateway while ftp-helper's own part is measured.
+const OWN_CLIENTS: usize = 8;
+
+/// Notes what ftp-helper takes of each of `what`, in microseconds.
+fn note_own(
+    rig: &mut Rig,
+    rounds: usize,
+    samples: &mut Samples,
+    what: &str,
+    work: impl Fn(&Rig) -> Result<Tally>,
+) {
+    for round in 0..rounds {
+        let measured = effort::of(rig, &work).and_then(|(tally, effort)| {
+            let count = tally.rate()? * tally.seconds;
+            Ok([effort.programs, effort.agent].map(|it| it.as_secs_f64() * 1e6 / count))
+        });
+        let [programs, agent] = match measured {
+            Ok([programs, agent]) => [Ok(programs), Ok(agent)],
+            Err(error) => [0, 1].map(|_| Err(anyhow!("{error:#}"))),
+        };
+        samples.note(round, what, PROGRAMS, programs);
+        samples.note(round, what, AGENT, agent);
+    }
 }
 
 /// Port of iperf3.
@@ -216,9 +277,10 @@ fn iperf_rate(rig: &Rig, amount: &Amount) -> Result<f64> {
     Ok(bits.context("iperf3 told no rate")? / 1e9)
 }
 
-/// Whole sessions a second, and files a second.
-pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 2]> {
+/// Whole sessions a second, and files a second; and what of each is ftp-helper's.
+pub(super) fn sessions(amount: &Amount) -> Result<([Samples; 2], Samples)> {
     let mut samples = [Samples::default(), Samples::default()];
+    let mut own = Samples::default();
     for kind in KINDS {
         rig(kind.inside, |rig| {
             let refused = rounds(
@@ -235,7 +297,8 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 2]> {
                     }
                     for clients in amount.clients {
                         for (samples, unit) in samples.iter_mut().zip(["sessions", "files"]) {
-                            let rate = ftp(rig, unit, kind, *clients, amount.turn);
+                            let tally = ftp(rig, unit, kind, *clients, Until::Elapsed(amount.turn));
+                            let rate = tally.and_then(|it| it.rate());
                             samples.note(round, &row(kind, *clients), peer.name(), rate);
                         }
                     }
@@ -245,10 +308,16 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 2]> {
             for (peer, why) in refused {
                 refuse_all(&mut samples, kind, amount, peer, &why);
             }
+            for (unit, one) in [("sessions", "a session"), ("files", "a file")] {
+                let what = format!("{one}, {}", kind.name);
+                note_own(rig, amount.rounds, &mut own, &what, |rig| {
+                    ftp(rig, unit, kind, OWN_CLIENTS, Until::Done(amount.own))
+                });
+            }
             Ok(())
         })?;
     }
-    Ok(samples)
+    Ok((samples, own))
 }
 
 fn row(kind: Kind, clients: usize) -> String {
@@ -269,21 +338,11 @@ pub(super) fn ftp(
     unit: &str,
     kind: Kind,
     clients: usize,
-    time: Duration,
-) -> Result<f64> {
-    let milliseconds = time.as_millis();
+    until: Until,
+) -> Result<Tally> {
     let server = rig.server(FTP);
-    let words = words([
-        &"ftp",
-        &unit,
-        &server,
-        &kind.mode(),
-        &"--clients",
-        &clients,
-        &"--milliseconds",
-        &milliseconds,
-    ]);
-    rig.load::<Tally>(&words, time)?.rate()
+    let words = words([&"ftp", &unit, &server, &kind.mode(), &"--clients", &clients]);
+    load(rig, words, until)
 }
 
 /// Megabytes a second of one large file.
