@@ -1,5 +1,6 @@
 //! What was typed and what was answered, without what differs from run to run:
-//! times, numbers of processes and programs, ports that the kernel chose.
+//! times, numbers of processes and programs, ports that the kernel chose, how it
+//! attaches programs.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -65,7 +66,9 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Numbers that the kernel gives.
         (r#"(process"?:? )\d+"#, "${1}NUMBER"),
         (r#"("(program|index|process)":) ?\d+"#, "${1} NUMBER"),
-        (r"((tcx|clsact) +(yes|no) +)\d+", "${1}NUMBER"),
+        // What the kernel can do.
+        (r"\b(tcx|clsact)( +(yes|no) +)\d+", "TECHNIQUE${2}NUMBER"),
+        (r#"("technique": )"(tcx|clsact)""#, "${1}TECHNIQUE"),
         (r"(program )\d+", "${1}NUMBER"),
         // Columns are as wide as what is in them.
         (r"(\S) {2,}", "${1}  "),
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_understood() {
-        assert_eq!(RULES.len(), 8);
+        assert_eq!(RULES.len(), 9);
     }
 
     #[test]
@@ -102,8 +105,9 @@ mod tests {
             ("\"program\": 17", "\"program\": NUMBER"),
             (
                 "wan0  tcx   yes   17    1 of 1",
-                "wan0  tcx  yes  NUMBER  1 of 1",
+                "wan0  TECHNIQUE  yes  NUMBER  1 of 1",
             ),
+            ("\"technique\": \"clsact\",", "\"technique\": TECHNIQUE,"),
             ("before TCX program 17 `x`", "before TCX program NUMBER `x`"),
             ("\"helped\": 1", "\"helped\": 1"),
             ("203.0.113.1:40000", "203.0.113.1:40000"),
