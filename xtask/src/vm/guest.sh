@@ -15,6 +15,7 @@ done
 # The agent wants it, as systemd mounts it.
 $b mount -t bpf bpf /sys/fs/bpf
 $b mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 $b mount -t tracefs tracefs /sys/kernel/tracing
 $b mkdir -p /run/netns "/lib/modules/$RELEASE"
 $b mount --bind "$MODULES" "/lib/modules/$RELEASE"

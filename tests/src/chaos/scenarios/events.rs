@@ -58,10 +58,11 @@ pub(super) fn full(stage: &Stage<'_>) -> Result<()> {
     let mut said = Said::default();
     let waited = wait_for("the word that events were lost", LIMIT, || {
         said = Said::of(&watch.log()?);
-        Ok((said.ring > 0 && said.events > 0).then_some(()))
+        Ok((said.ring + said.client > 0 && said.events > 0).then_some(()))
     });
     waited.with_context(|| format!("{lost} events were lost, `watch` said {said:?}"))?;
-    if said.ring != lost {
+    // On a slow machine that word may be among the lines that it was too slow for.
+    if said.client == 0 && said.ring != lost {
         stage.fault(format!("{lost} events were lost, `watch` said {said:?}"));
     }
     stage.did(format!("{lost} events lost, `watch` said so"));

@@ -31,6 +31,7 @@ pub(super) fn limited(stage: &Stage<'_>) -> Result<()> {
     };
     let Some(group) = stage.group() else {
         stage.did("not limited: this machine has no control groups for memory".to_owned());
+        let _running = stage.start_agent(&ARGUMENTS)?;
         return stage.is_fine(&load, "without a limit");
     };
     // Something works already, and no start may take that away.
