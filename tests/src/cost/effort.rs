@@ -2,19 +2,14 @@
 //! counts it, and that of its agent. Chance has less to do with it than with rates, of
 //! which it is a small part.
 
-use std::{
-    fs,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, os::fd::OwnedFd, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya_obj::generated::bpf_cmd;
 use ftp_helper::datapath::sys;
 
 use super::{own::Own, peer::Peer, rig::Rig};
-use crate::agent::PINS;
+use crate::{agent::PINS, soak::gauge::process_of};
 
 /// Time that was taken.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +24,7 @@ pub(super) struct Effort {
 pub(super) fn of<T>(rig: &mut Rig, work: impl FnOnce(&Rig) -> Result<T>) -> Result<(T, Effort)> {
     rig.give(Peer::Ours)?;
     let programs = Own::find(Path::new(PINS))?;
-    let agent = process_of(rig)?;
+    let agent = process_of(rig.agent())?;
     let _counting = count_time()?;
     let (programs_before, agent_before) = (programs.run_time()?, running_time(&agent)?);
     let done = work(rig)?;
@@ -50,21 +45,6 @@ fn count_time() -> Result<OwnedFd> {
     // SAFETY: the attribute holds no pointer, and the command returns a new descriptor.
     unsafe { sys::open(bpf_cmd::BPF_ENABLE_STATS, &mut attribute) }
         .context("the kernel does not time programs")
-}
-
-/// The agent, in `/proc`. The lab's shows the lab's processes only, so there is one.
-pub(super) fn process_of(rig: &Rig) -> Result<PathBuf> {
-    /// Longest name of a process.
-    const NAME: usize = 15;
-
-    let program = rig.agent().program().file_name().unwrap_or_default();
-    let program = program.to_string_lossy();
-    let wanted = program.get(..NAME).unwrap_or(&program);
-    fs::read_dir("/proc")?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == wanted))
-        .context("the agent does not run")
 }
 
 /// What the scheduler accounts to all threads of a process.

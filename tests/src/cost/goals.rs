@@ -258,7 +258,7 @@ const BOUNDS: [Bound; 9] = [
         announcement::TABLE,
         "",
         announcement::ANNOUNCEMENT,
-        Side::AtMost(4.0),
+        Side::AtMost(6.0),
     ),
     bound(tax::TRAFFIC, tax::REQUESTS, "", OURS, Side::AtLeast(0.95)),
     bound(

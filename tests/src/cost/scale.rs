@@ -18,7 +18,7 @@ use super::{
     rig::{Rig, rig, words},
     samples::{Head, Samples},
 };
-use crate::{process::run, setup::Inside};
+use crate::{process::run, setup::Inside, soak::gauge::process_of};
 
 /// The name for `--only`.
 pub const NAME: &str = "scale";
@@ -159,7 +159,7 @@ fn command_time(rig: &Rig, words: &[&str]) -> Result<f64> {
 
 /// Which part of a processor the agent uses.
 fn agent_share(rig: &Rig, time: Duration) -> Result<f64> {
-    let agent = effort::process_of(rig)?;
+    let agent = process_of(rig.agent())?;
     let begin = Instant::now();
     let before = effort::running_time(&agent)?;
     sleep(time);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
@@ -23,6 +23,9 @@ use crate::{
 pub(super) const PROGRAMS: &str = "programs";
 /// See [`PROGRAMS`].
 pub(super) const AGENT: &str = "agent";
+
+/// Clients that load the gateway while that is measured.
+const OWN_CLIENTS: usize = 8;
 
 /// Everything is cut on the way into the wire.
 pub(super) const WITHOUT_TSO: Offloads = Offloads {
@@ -228,9 +231,6 @@ fn load(rig: &Rig, mut words: Vec<String>, until: Until) -> Result<Tally> {
     rig.load(&words, time)
 }
 
-/// Clients that load the gateway while ftp-helper's own part is measured.
-const OWN_CLIENTS: usize = 8;
-
 /// Notes what ftp-helper takes of each of `what`, in microseconds.
 fn note_own(
     rig: &mut Rig,
@@ -244,12 +244,17 @@ fn note_own(
             let count = tally.rate()? * tally.seconds;
             Ok([effort.programs, effort.agent].map(|it| it.as_secs_f64() * 1e6 / count))
         });
-        let [programs, agent] = match measured {
-            Ok([programs, agent]) => [Ok(programs), Ok(agent)],
-            Err(error) => [0, 1].map(|_| Err(anyhow!("{error:#}"))),
-        };
-        samples.note(round, what, PROGRAMS, programs);
-        samples.note(round, what, AGENT, agent);
+        match measured {
+            Ok([programs, agent]) => {
+                samples.add(round, what, PROGRAMS, programs);
+                samples.add(round, what, AGENT, agent);
+            }
+            Err(error) => {
+                for part in [PROGRAMS, AGENT] {
+                    samples.refuse(what, part, &format!("{error:#}"));
+                }
+            }
+        }
     }
 }
 
