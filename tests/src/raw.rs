@@ -138,6 +138,18 @@ impl RawTcp {
         Ok(None)
     }
 
+    /// The next segment with data or flags at `position`, whatever else is repeated
+    /// before it comes.
+    pub fn receive_at(&self, position: u32) -> Result<Segment> {
+        loop {
+            let segment = self.receive()?;
+            let segment = segment.with_context(|| format!("nothing came at {position}"))?;
+            if segment.header.sequence_number == position {
+                return Ok(segment);
+            }
+        }
+    }
+
     /// Reads `text`, acknowledging each segment.
     pub fn expect(&mut self, text: &str) -> Result<()> {
         let mut bytes = Vec::new();

@@ -172,11 +172,12 @@ fn many_sessions() {
     let Some(section) = measured(scale::NAME) else {
         return;
     };
-    let is_memory = |table: &&Table| table.name == "memory";
-    for table in section.tables.iter().filter(|it| !is_memory(it)) {
-        complete(table, &["100"]);
+    for table in &section.tables {
+        if table.name != scale::MEMORY {
+            complete(table, &["100"]);
+        }
     }
-    let memory = section.tables.iter().find(is_memory).unwrap();
+    let memory = section.table(scale::MEMORY).unwrap();
     for (what, least) in [("a session", 500.0), ("an expectation", 140.0)] {
         match memory.outcome(what, "100").unwrap() {
             Outcome::NotMeasured(reason) => {

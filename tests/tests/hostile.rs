@@ -172,12 +172,7 @@ fn middle_of_a_reply(stage: &Stage<'_>) -> Result<()> {
     duet.client.acknowledge(middle)?;
     // A question is open, so only the place in the stream tells.
     duet.client_says(question(lab))?;
-    let rest = loop {
-        let segment = duet.client.receive()?.context("nothing is repeated")?;
-        if segment.header.sequence_number == middle {
-            break segment;
-        }
-    };
+    let rest = duet.client.receive_at(middle)?;
     ensure!(
         rest.payload == echoed.as_bytes(),
         "repeated is {:?}, not {echoed:?}",
@@ -189,13 +184,8 @@ fn middle_of_a_reply(stage: &Stage<'_>) -> Result<()> {
     duet.client.expected = middle.wrapping_add(u32::try_from(echoed.len())?);
     duet.client.acknowledge(duet.client.expected)?;
     duet.server.write(&echoed)?;
-    let answer = loop {
-        let segment = duet.client.receive()?.context("no answer came")?;
-        // What was repeated may have been under way once more.
-        if segment.header.sequence_number == duet.client.expected {
-            break segment;
-        }
-    };
+    // What was repeated may be under way once more.
+    let answer = duet.client.receive_at(duet.client.expected)?;
     let answer: Announcement = std::str::from_utf8(&answer.payload)?.trim_end().parse()?;
     ensure!(answer.address.unwrap_or(lab.setup.known_as()) == lab.setup.known_as());
     stage.has_created(1)

@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Result;
 use ftp_helper_common::{event::Event, interface::Interface, reason::Reason};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::{
     notice::{Notice, Surroundings},
-    protocol::{Message, Place},
+    protocol::Message,
     word::Word,
 };
 use crate::datapath::{
@@ -31,10 +31,22 @@ fn settings(event: &Event, maps: &Maps) -> Result<Option<Interface>> {
 /// A message as a line, made once for everybody.
 pub(super) type Line = Arc<str>;
 
+/// Where listeners come from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// Messages; they end with the hub.
+    pub(super) lines: broadcast::WeakSender<Line>,
+    /// Events so far that the ring had no room for. It is no message, or whoever reads
+    /// too slowly would lose it among them.
+    pub(super) lost: watch::Receiver<u64>,
+}
+
 /// The loop's side; does next to nothing while nobody listens.
 #[derive(Debug)]
 pub struct Hub {
     sender: broadcast::Sender<Line>,
+    /// See [`Source::lost`].
+    lost: watch::Sender<u64>,
     /// Counters when they were last looked at, by the reason's number.
     seen: HashMap<u8, u64>,
 }
@@ -43,6 +55,7 @@ impl Default for Hub {
     fn default() -> Self {
         Self {
             sender: broadcast::Sender::new(KEPT),
+            lost: watch::Sender::new(0),
             seen: HashMap::new(),
         }
     }
@@ -50,8 +63,11 @@ impl Default for Hub {
 
 impl Hub {
     /// Where listeners are made, for as long as this value lives.
-    pub(super) fn source(&self) -> broadcast::WeakSender<Line> {
-        self.sender.downgrade()
+    pub(super) fn source(&self) -> Source {
+        Source {
+            lines: self.sender.downgrade(),
+            lost: self.lost.subscribe(),
+        }
     }
 
     /// True when somebody listens.
@@ -86,23 +102,20 @@ impl Hub {
     }
 
     /// This was counted so often since the maps were made.
-    fn counted(&mut self, reason: Reason, total: u64) {
+    pub(super) fn counted(&mut self, reason: Reason, total: u64) {
         let before = self.seen.insert(reason as u8, total);
         let count = before.map_or(0, |before| total.saturating_sub(before));
         if count == 0 {
             return;
         }
-        self.send(&if reason == Reason::EventLost {
-            Message::Lost {
-                count,
-                place: Place::Ring,
-            }
-        } else {
-            Message::Counted {
-                event: Word::of(reason),
-                reason: reason.word().to_owned(),
-                count,
-            }
+        if reason == Reason::EventLost {
+            self.lost.send_modify(|lost| *lost += count);
+            return;
+        }
+        self.send(&Message::Counted {
+            event: Word::of(reason),
+            reason: reason.word().to_owned(),
+            count,
         });
     }
 
@@ -124,11 +137,8 @@ mod tests {
         for total in [5, 5, 7] {
             hub.counted(Reason::EventLost, total);
         }
-        let line = listener.try_recv().unwrap();
-        assert_eq!(
-            &*line,
-            "{\"message\":\"lost\",\"count\":2,\"place\":\"ring\"}\n"
-        );
+        assert_eq!(*hub.source().lost.borrow(), 2);
+        assert!(listener.try_recv().is_err());
         hub.counted(Reason::ClientLimit, 0);
         hub.counted(Reason::ClientLimit, 3);
         let line = listener.try_recv().unwrap();

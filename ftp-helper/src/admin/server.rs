@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    hub::{Hub, Line},
+    hub::{Hub, Line, Source},
     listener::Listener,
     protocol::{LONGEST_REQUEST, Message, Place, Reloaded, Request},
 };
@@ -55,7 +55,7 @@ struct Served {
 /// What every client's task has.
 #[derive(Clone)]
 struct Context {
-    messages: broadcast::WeakSender<Line>,
+    source: Source,
     requests: mpsc::Sender<ReloadRequest>,
     watchers: Arc<Semaphore>,
     reports: Reports,
@@ -72,7 +72,7 @@ impl Server {
     ) -> Self {
         let (sender, requests) = mpsc::channel(1);
         let context = Context {
-            messages: hub.source(),
+            source: hub.source(),
             requests: sender,
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             reports,
@@ -208,18 +208,29 @@ async fn watch(
     let Ok(_slot) = context.watchers.try_acquire() else {
         return Ok(Err(format!("{WATCHERS} clients watch already")));
     };
-    let Some(messages) = context.messages.upgrade() else {
+    let Source { lines, mut lost } = context.source.clone();
+    let Some(sender) = lines.upgrade() else {
         return Ok(Err("the agent ends".to_owned()));
     };
-    let mut lines = messages.subscribe();
+    let mut lines = sender.subscribe();
     // Or the channel would never close.
-    drop(messages);
+    drop(sender);
+    // What was lost before is no news.
+    let mut told = *lost.borrow_and_update();
     let hello = Message::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     say(writer, &hello).await?;
     loop {
         let line: Line = tokio::select! {
+            biased;
+            () = gone(&reader) => return Ok(Ok(())),
+            Ok(()) = lost.changed() => {
+                let total = *lost.borrow_and_update();
+                let count = total - std::mem::replace(&mut told, total);
+                let place = Place::Ring;
+                Message::Lost { count, place }.line().into()
+            }
             received = lines.recv() => match received {
                 Ok(line) => line,
                 Err(broadcast::error::RecvError::Lagged(count)) => {
@@ -228,7 +239,6 @@ async fn watch(
                 }
                 Err(broadcast::error::RecvError::Closed) => return Ok(Ok(())),
             },
-            () = gone(&reader) => return Ok(Ok(())),
         };
         writer.write_all(line.as_bytes()).await?;
     }
@@ -267,6 +277,8 @@ async fn reload(client: u32, context: &Context) -> Result<Reloaded, String> {
 
 #[cfg(test)]
 mod tests {
+    use ftp_helper_common::reason::Reason;
+
     use super::*;
 
     #[test]
@@ -282,5 +294,46 @@ mod tests {
             let error = parse(line).unwrap_err();
             assert!(error.contains("request"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_is_still_told_what_the_ring_has_lost() {
+        let mut hub = Hub::default();
+        let (requests, _receiver) = mpsc::channel(1);
+        let context = Context {
+            source: hub.source(),
+            requests,
+            watchers: Arc::new(Semaphore::new(1)),
+            reports: tokio::sync::watch::channel(None).1,
+        };
+        let (client, served) = UnixStream::pair().unwrap();
+        let serving = tokio::spawn(async move {
+            let (reader, mut writer) = served.into_split();
+            watch(reader, &mut writer, &context).await
+        });
+        let mut lines = BufReader::new(client).lines();
+        let hello = lines.next_line().await.unwrap().unwrap();
+        assert!(hello.contains("hello"), "{hello}");
+
+        // Nothing is awaited in between: it is all there before any of it is read.
+        hub.counted(Reason::EventLost, 1);
+        hub.counted(Reason::ClientLimit, 0);
+        hub.counted(Reason::EventLost, 8);
+        for total in 1..5000 {
+            hub.counted(Reason::ClientLimit, total);
+        }
+        drop(hub);
+        let mut told = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("lost") {
+                told.push(line);
+            }
+        }
+        let [ring, client] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!(ring, r#"{"message":"lost","count":7,"place":"ring"}"#);
+        assert!(client.contains(r#""place":"client""#), "{client}");
+        assert_eq!(serving.await.unwrap().unwrap(), Ok(()));
     }
 }

@@ -120,7 +120,7 @@ fn passages(rig: &Rig, amount: &Amount) -> Result<Vec<Passage>> {
     let server = rig.server(FTP);
     let load = words([&"ftp", &"files", &server, &"active", &"--count", &count]);
     let tally: Tally = rig.load(&load, limit)?;
-    tally.rate()?;
+    tally.count()?;
     listener.wait(limit)?;
     let text = text(&listener)?;
     let last = text.lines().last().unwrap_or_default();

@@ -39,9 +39,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How often a second; an error when anything failed.
+    /// How much was done; an error when anything failed, and when that is nothing.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    pub fn rate(&self) -> Result<f64> {
+    pub fn count(&self) -> Result<f64> {
         ensure!(
             self.failed == 0,
             "{} of {} failed: {}",
@@ -50,7 +50,12 @@ impl Tally {
             self.why.as_deref().unwrap_or("for no reason that was told")
         );
         ensure!(self.done > 0, "none was done within {:.1} s", self.seconds);
-        Ok(self.done as f64 / self.seconds)
+        Ok(self.done as f64)
+    }
+
+    /// [`Tally::count`] a second.
+    pub fn rate(&self) -> Result<f64> {
+        Ok(self.count()? / self.seconds)
     }
 }
 

@@ -145,13 +145,11 @@ impl Rig {
 
     /// Gives the gateway to `peer`, with nothing left of who had it before.
     pub(super) fn give(&mut self, peer: Peer) -> Result<()> {
-        let (now, next) = (self.now.take(), Some(peer));
-        let same = |it| matches!(it, Some(Peer::Masquerade | Peer::MasqueradeAgain));
-        if !(now == next || (same(now) && same(next))) {
+        if self.now.take() != Some(peer) {
             self.clear()?;
             self.set_up(peer)?;
         }
-        self.now = next;
+        self.now = Some(peer);
         self.forget()
     }
 

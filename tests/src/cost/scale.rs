@@ -24,6 +24,8 @@ use crate::{process::run, setup::Inside, soak::gauge::process_of};
 pub const NAME: &str = "scale";
 /// The table of single packets.
 pub const PACKETS: &str = "packets";
+/// The table of what entries take.
+pub const MEMORY: &str = "memory";
 
 /// Measures.
 pub fn measure(amount: &Amount) -> Result<Section> {
@@ -119,7 +121,7 @@ fn filled(rig: &mut Rig, amount: &Amount) -> Result<(Vec<Table>, Vec<String>)> {
     };
     Ok((
         vec![
-            memory.table(head("memory", "Memory of an entry", "bytes", 0)),
+            memory.table(head(MEMORY, "Memory of an entry", "bytes", 0)),
             inserts.table(head(
                 "inserts",
                 "Putting an entry into a table, by bpf(2)",

@@ -32,10 +32,10 @@ const fn head<'a>(name: &'a str, title: &'a str, unit: &'a str, digits: usize) -
 pub const OWN: &str = "own";
 
 /// How that is measured.
-pub(super) const OWN_METHOD: &str = "What of it is ftp-helper's is measured in turns of their own, in which the kernel times \
-     every run of its programs (`BPF_ENABLE_STATS`, which itself costs some tens of nanoseconds \
-     a run), with all kernel functions that they call; the scheduler knows the agent's time. \
-     Eight clients load the gateway meanwhile.";
+pub(super) const OWN_METHOD: &str = "What of it is ftp-helper's is measured in turns of \
+     their own, in which the kernel times every run of its programs (`BPF_ENABLE_STATS`, which \
+     itself costs some tens of nanoseconds a run), with all kernel functions that they call; the \
+     scheduler knows the agent's time. Eight clients load the gateway meanwhile.";
 
 /// The head of that table.
 pub(super) const fn own_head(title: &str, digits: usize) -> Head<'_> {
@@ -51,7 +51,7 @@ pub(super) const fn own_head(title: &str, digits: usize) -> Head<'_> {
 
 /// Sessions and files a second.
 pub fn sessions(amount: &Amount) -> Result<Section> {
-    let ([sessions, files], own) = traffic::sessions(amount)?;
+    let [sessions, files, own] = traffic::sessions(amount)?;
     Ok(Section {
         name: SESSIONS.to_owned(),
         title: "FTP sessions and files".to_owned(),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{
@@ -241,7 +241,7 @@ fn note_own(
 ) {
     for round in 0..rounds {
         let measured = effort::of(rig, &work).and_then(|(tally, effort)| {
-            let count = tally.rate()? * tally.seconds;
+            let count = tally.count()?;
             Ok([effort.programs, effort.agent].map(|it| it.as_secs_f64() * 1e6 / count))
         });
         match measured {
@@ -283,8 +283,8 @@ fn iperf_rate(rig: &Rig, amount: &Amount) -> Result<f64> {
 }
 
 /// Whole sessions a second, and files a second; and what of each is ftp-helper's.
-pub(super) fn sessions(amount: &Amount) -> Result<([Samples; 2], Samples)> {
-    let mut samples = [Samples::default(), Samples::default()];
+pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 3]> {
+    let mut samples = <[Samples; 2]>::default();
     let mut own = Samples::default();
     for kind in KINDS {
         rig(kind.inside, |rig| {
@@ -322,7 +322,8 @@ pub(super) fn sessions(amount: &Amount) -> Result<([Samples; 2], Samples)> {
             Ok(())
         })?;
     }
-    Ok((samples, own))
+    let [sessions, files] = samples;
+    Ok([sessions, files, own])
 }
 
 fn row(kind: Kind, clients: usize) -> String {
@@ -394,7 +395,6 @@ pub(super) fn transfers(amount: &Amount) -> Result<Samples> {
     Ok(samples)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "files are far below 2^52 bytes")]
 fn transfer(rig: &Rig, kind: Kind, amount: &Amount) -> Result<f64> {
     let limit = amount.transfer;
     let server = rig.server(FTP);
@@ -406,6 +406,5 @@ fn transfer(rig: &Rig, kind: Kind, amount: &Amount) -> Result<f64> {
         &limit.as_millis(),
     ]);
     let tally: Tally = rig.load(&words, limit)?;
-    ensure!(tally.done > 0, "no byte came");
-    Ok(tally.done as f64 / tally.seconds / 1e6)
+    Ok(tally.rate()? / 1e6)
 }
