@@ -56,7 +56,7 @@ pub(crate) struct Options {
     /// How to run the machines, if not as this machine can
     #[arg(long, value_enum)]
     accelerator: Option<Accelerator>,
-    /// Only run the test binaries, or the tests, whose names contain one of these words
+    /// Only run the test binaries of these names, or the tests in whose names these are
     #[arg(last = true, value_name = "FILTER")]
     filter: Vec<String>,
 }

@@ -92,7 +92,8 @@ pub(crate) enum Selection {
     Default,
     /// All.
     Full,
-    /// Those in whose names, or in the names of whose binaries, one of these words is.
+    /// The binaries of these names; of a word that is none, those tests in whose names, or
+    /// in the names of whose binaries, it is.
     Words(Vec<String>),
 }
 
@@ -175,14 +176,18 @@ fn select(
         Selection::Default => choose(&mut built, &DEFAULT, tests_of),
         Selection::Sample => choose(&mut built, &SAMPLE, tests_of),
         Selection::Words(words) => {
+            let (names, parts): (Vec<_>, Vec<_>) = words
+                .iter()
+                .cloned()
+                .partition(|word| built.iter().any(|binary| binary.name == *word));
+            let is_meant = |name: &str| parts.iter().any(|part| name.contains(part.as_str()));
             let mut selected = Vec::new();
             for mut binary in built {
-                let is_meant = |name: &str| words.iter().any(|word| name.contains(word.as_str()));
-                if !is_meant(&binary.name) {
+                if !names.contains(&binary.name) && !is_meant(&binary.name) {
                     if !tests_of(&binary)?.iter().any(|test| is_meant(test)) {
                         continue;
                     }
-                    binary.filters.clone_from(words);
+                    binary.filters.clone_from(&parts);
                 }
                 selected.push(binary);
             }
@@ -245,9 +250,9 @@ mod tests {
 
     fn selected(words: &[&str]) -> Vec<(String, Vec<String>)> {
         let words = words.iter().map(|&word| word.to_owned()).collect();
-        let built = vec![binary("active"), binary("passive"), binary("loss")];
+        let built = ["active", "passive", "passive_too", "loss"].map(binary);
         let tests = |binary: &TestBinary| Ok(vec![format!("{}_over_ipv6", binary.name)]);
-        select(built, &Selection::Words(words), tests)
+        select(built.into(), &Selection::Words(words), tests)
             .unwrap()
             .into_iter()
             .map(|binary| (binary.name, binary.filters))
@@ -256,7 +261,9 @@ mod tests {
 
     #[test]
     fn a_word_means_a_binary_or_its_tests() {
-        assert_eq!(selected(&["loss"]), [("loss".to_owned(), vec![])]);
+        let all = |name: &str| (name.to_owned(), vec![]);
+        assert_eq!(selected(&["los"]), [all("loss")]);
+        assert_eq!(selected(&["passiv"]), [all("passive"), all("passive_too")]);
         assert_eq!(
             selected(&["passive_over"]),
             [("passive".to_owned(), vec!["passive_over".to_owned()])]
@@ -265,7 +272,19 @@ mod tests {
             .into_iter()
             .map(|(name, _)| name)
             .collect();
-        assert_eq!(names, ["active", "passive", "loss"]);
+        assert_eq!(names, ["active", "passive", "passive_too", "loss"]);
+    }
+
+    #[test]
+    fn the_name_of_a_binary_means_nothing_else() {
+        assert_eq!(selected(&["passive"]), [("passive".to_owned(), vec![])]);
+        assert_eq!(
+            selected(&["loss", "active_over"]),
+            [
+                ("active".to_owned(), vec!["active_over".to_owned()]),
+                ("loss".to_owned(), vec![])
+            ]
+        );
     }
 
     #[test]
