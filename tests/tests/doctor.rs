@@ -18,9 +18,10 @@ use ftp_helper_common::session::Direction;
 use ftp_helper_tests::{
     agent::PINS,
     control::Control,
+    docker::bridges_without_iptables,
     lab::FILES,
     process::{Daemon, run},
-    scenario::{agent_scenario, helped_scenario},
+    scenario::{agent_scenario, helped_scenario, skip},
     server::{Server, ServerKind},
     setup::{Family, Helper, Inside, Setup, Translation},
     wait::wait_for,
@@ -653,6 +654,10 @@ fn flow_tables() {
 /// Packets of a bridge are translated before a program on it sees them.
 #[test]
 fn a_bridge_in_place_of_its_port() {
+    if let Some(why) = bridges_without_iptables() {
+        skip(&why);
+        return;
+    }
     agent_scenario(Setup::default(), |lab, agent| {
         lab.gateway.must("ip link add br7 type bridge")?;
         lab.gateway.must("ip link add port7 type veth")?;

@@ -20,13 +20,14 @@ $b mount -t tracefs tracefs /sys/kernel/tracing
 $b mkdir -p /run/netns "/lib/modules/$RELEASE"
 $b mount --bind "$MODULES" "/lib/modules/$RELEASE"
 # Programs and the kernel itself load modules by these names. A host without modules,
-# such as a container, may lack them.
+# such as a container, may lack them. Not in /run, which labs have their own of.
+kmod=/usr/lib/vm-test
 for program in modprobe insmod rmmod lsmod modinfo depmod; do
     [ -e "/usr/sbin/$program" ] || [ -e "/sbin/$program" ] || {
-        $b mkdir -p "/run/vm/kmod"
-        $b ln -s "$KMOD" "/run/vm/kmod/$program"
-        printf '#!/bin/sh\nLD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec /run/vm/kmod/%s "$@"\n' \
-            "$LIBRARIES" "$program" >"/usr/sbin/$program"
+        $b mkdir -p "$kmod"
+        $b ln -s "$KMOD" "$kmod/$program"
+        printf '#!/bin/sh\nLD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec %s "$@"\n' \
+            "$LIBRARIES" "$kmod/$program" >"/usr/sbin/$program"
         $b chmod 755 "/usr/sbin/$program"
     }
 done
