@@ -54,11 +54,12 @@ pub(super) struct Arguments {
     )]
     control_ports: Vec<PlacedPort>,
 
-    /// Outside ports for data connections whose announced port is taken
+    /// Outside ports, from 1024 on, for data connections whose announced port is
+    /// taken
     #[arg(long, value_name = "FIRST-LAST", default_value_t = PortRange::DYNAMIC)]
     port_range: PortRange,
 
-    /// Seconds that an announced data connection may take to come
+    /// Seconds that an announced data connection may take to come, from 1 to 3600
     #[arg(
         long,
         value_name = "SECONDS",
@@ -76,9 +77,10 @@ pub(super) struct Arguments {
     )]
     deny_ports: PortSet,
 
-    /// Most control connections at once; those beyond go on without help. Another
-    /// number takes effect at the next start, which moves everything that is known
-    /// to tables of the new size
+    /// Most control connections at once, from 16 to 1048576; those beyond go on
+    /// without help. The tables of awaited data connections and of counted clients
+    /// have the same size. Another number takes effect at the next start, which
+    /// moves everything that is known to tables of the new size
     #[arg(
         long,
         value_name = "NUMBER",
@@ -121,7 +123,10 @@ pub(super) struct Arguments {
     strict: bool,
 
     /// Announce this address on the interface, in place of the one that packets
-    /// leave with (a 1:1 translation further out)
+    /// leave with (a 1:1 translation further out). It stands for addresses of its
+    /// own IP version; connections of the other one are announced as they are. Of
+    /// several that fit an interface the last one counts; may be given several
+    /// times
     #[arg(long, value_name = "IFACE=ADDRESS")]
     advertise: Vec<Advertise>,
 
@@ -153,7 +158,8 @@ pub(super) struct Arguments {
     orders: Vec<DirectedOrder>,
 
     /// Serve metrics for Prometheus, and /healthz and /readyz, at this address; a
-    /// port alone is one of 127.0.0.1, nothing at all means 127.0.0.1:21021
+    /// port alone is one of 127.0.0.1. `--metrics` without a value means
+    /// 127.0.0.1:21021; a file names the address
     #[arg(
         long,
         value_name = "[ADDRESS:]PORT",
