@@ -10,7 +10,8 @@ use crate::address::Address;
     Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
 )]
 pub struct Interface {
-    /// Address announced instead of the packet's own; `::` means the packet's.
+    /// Address announced instead of the packet's own, to peers of its IP version; `::`
+    /// means the packet's. See [`announces`](Self::announces).
     pub advertise: Address,
     /// First outside port that may be allocated, host byte order.
     pub first_port: u16,
@@ -31,6 +32,19 @@ pub struct Interface {
     pub skb_mark: u32,
     /// Bits of the packet's mark that are replaced.
     pub skb_mark_mask: u32,
+}
+
+impl Interface {
+    /// The address by which peers are told of an inside host that they see as `outside`.
+    /// [`advertise`](Self::advertise) stands for addresses of its own IP version.
+    #[inline(always)]
+    pub fn announces(&self, outside: Address) -> Address {
+        if self.advertise.is_unspecified() || self.advertise.is_v4() != outside.is_v4() {
+            outside
+        } else {
+            self.advertise
+        }
+    }
 }
 
 /// Bits of [`Interface::flags`].
@@ -102,3 +116,30 @@ pub type Network = [u8; 16];
 
 const _: () = assert!(size_of::<Interface>() == 44);
 const _: () = assert!(size_of::<ControlPort>() == 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_advertised_stands_for_its_own_ip_version() {
+        let outside = [
+            Address::from_v4([203, 0, 113, 1]),
+            Address::from_groups(&[0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+        ];
+        let advertise = [
+            Address::from_v4([192, 0, 2, 99]),
+            Address::from_groups(&[0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x99]),
+        ];
+        for own in 0..2 {
+            let nothing = Interface::default();
+            assert_eq!(nothing.announces(outside[own]), outside[own]);
+            let interface = Interface {
+                advertise: advertise[own],
+                ..Interface::default()
+            };
+            assert_eq!(interface.announces(outside[own]), advertise[own]);
+            assert_eq!(interface.announces(outside[1 - own]), outside[1 - own]);
+        }
+    }
+}

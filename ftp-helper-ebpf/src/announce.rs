@@ -29,11 +29,7 @@ pub(crate) fn may_rewrite(frame: &mut Frame) -> bool {
 #[inline(always)]
 fn outside_address(frame: &mut Frame) -> Address {
     let work = frame.work();
-    if work.interface.advertise.is_unspecified() {
-        work.key.outside.address
-    } else {
-        work.interface.advertise
-    }
+    work.interface.announces(work.key.outside.address)
 }
 
 /// The parser found an announcement.
@@ -92,7 +88,10 @@ fn judge(frame: &mut Frame) -> Result<(), Reason> {
     if session.flags & flags::GREETED == 0 {
         return Err(Reason::NotGreeted);
     }
-    if require_login && session.flags & flags::LOGGED_IN == 0 {
+    // What the server says to `REIN` decides, and is not known yet.
+    let is_logged_in =
+        session.flags & flags::LOGGED_IN != 0 && session.outstanding != Kind::RESTART.0;
+    if require_login && !is_logged_in {
         return Err(Reason::NotLoggedIn);
     }
     let is_reply = kind == Kind::REPLY_227 || kind == Kind::REPLY_229;
@@ -150,21 +149,21 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
         work.key.peer.address
     };
     work.awaited.destination = Endpoint::new(work.key.outside.address, port);
+    work.expectation.target = Endpoint::new(inside_address, port);
+    work.expectation.outgoing = 0;
+    let (known, outside) = (work.key.peer.address, work.key.outside.address);
+    set_new_source(frame, known, seen_peer);
+    prepare(frame);
     // Without translation the inside host itself gets the packet.
-    let is_free = if inside_address == work.key.outside.address {
-        !expectation::is_taken(frame)
+    if inside_address == outside {
+        if expectation::is_taken(frame) {
+            return Err(Reason::NoFreePort);
+        }
+        create(frame)?;
     } else {
-        port::allocate(frame)
-    };
-    if !is_free {
-        return Err(Reason::NoFreePort);
+        port::allocate(frame)?;
     }
-    let expectation = &mut frame.work().expectation;
-    expectation.target = Endpoint::new(inside_address, port);
-    expectation.outgoing = 0;
-    let (known, seen) = (frame.work().key.peer.address, seen_peer);
-    set_new_source(frame, known, seen);
-    create(frame)?;
+    expect(frame);
     let outside = outside_address(frame);
     let work = frame.work();
     let carries_address = work.announcement.kind != Kind::REPLY_229
@@ -212,7 +211,9 @@ fn help_outgoing(frame: &mut Frame) -> Result<(), Reason> {
     work.expectation.outgoing = 1;
     let outside = work.key.outside.address;
     set_new_source(frame, inside, outside);
+    prepare(frame);
     create(frame)?;
+    expect(frame);
     accepted(frame, Reason::AnnouncementAccepted);
     Ok(())
 }
@@ -228,9 +229,9 @@ fn set_new_source(frame: &mut Frame, known: Address, seen: Address) {
     };
 }
 
-/// Completes the expectation in the working memory and puts it in the table.
+/// Completes the expectation in the working memory.
 #[inline(always)]
-fn create(frame: &mut Frame) -> Result<(), Reason> {
+fn prepare(frame: &mut Frame) {
     let now = event::now();
     let work = frame.work();
     let kind = work.announcement.kind;
@@ -242,12 +243,22 @@ fn create(frame: &mut Frame) -> Result<(), Reason> {
     expectation.ifindex = work.ifindex;
     expectation.created = now;
     expectation.expires = now + u64::from(work.interface.expectation_timeout) * SECOND;
+}
+
+#[inline(always)]
+fn create(frame: &mut Frame) -> Result<(), Reason> {
     if expectation::create(frame) {
-        event::count(Reason::ExpectationCreated);
         Ok(())
     } else {
         Err(Reason::ExpectationTableFull)
     }
+}
+
+/// The expectation was created.
+#[inline(always)]
+fn expect(frame: &mut Frame) {
+    expectation::note(frame);
+    event::count(Reason::ExpectationCreated);
 }
 
 /// Reports an announcement that is helped.

@@ -49,8 +49,8 @@ pub(crate) fn clears(frame: &mut Frame) -> bool {
     if !announces || !separated || end != b'\n' {
         return false;
     }
+    // That of the server stopped behind the line with which encryption began.
     frame.stream().parser = LineParser::default();
-    frame.reverse().parser = LineParser::unsynchronised();
     let session = frame.session();
     // How many encrypted commands were answered is not known.
     session.replies = session.commands;

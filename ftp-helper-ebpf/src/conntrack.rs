@@ -13,7 +13,8 @@ use aya_ebpf::{
 use ftp_helper_common::{
     address::{Address, Endpoint},
     expectation::Expectation,
-    session::SessionKey,
+    session::{Direction, SessionKey},
+    stream::before,
 };
 
 use crate::packet::Packet;
@@ -143,8 +144,31 @@ struct Sender {
     max_end: u32,
     /// Its largest window; 0 when conntrack has seen nothing of it yet.
     max_window: u32,
+    /// Behind the last byte that it acknowledged, if [`MAXACK_SET`] is set.
     max_acknowledged: u32,
-    rest: u32,
+    scale: u8,
+    flags: u8,
+    reserved: [u8; 2],
+}
+
+/// `IP_CT_TCP_FLAG_MAXACK_SET`
+const MAXACK_SET: u8 = 0x20;
+
+/// Behind the two senders, in `struct ip_ct_tcp`: one of `enum tcp_conntrack`.
+const STATE: u32 = 2 * size_of::<Sender>() as u32;
+/// `TCP_CONNTRACK_SYN_RECV`, and the last state in which both ends may still send,
+/// `TCP_CONNTRACK_CLOSE_WAIT`.
+const SYN_RECV: u8 = 2;
+const CLOSE_WAIT: u8 = 5;
+
+const _: () = assert!(size_of::<Sender>() == 20);
+
+impl Sender {
+    /// It has everything before this position.
+    #[inline(always)]
+    fn has_acknowledged(&self, position: u32) -> bool {
+        self.flags & MAXACK_SET != 0 && !before(self.max_acknowledged, position)
+    }
 }
 
 /// The longest way ahead of the last byte that conntrack saw at which a segment is
@@ -206,66 +230,75 @@ pub(crate) fn inside_of(
     if entry.is_null() {
         return Beginner::Unknown;
     }
-    // SAFETY: a read-only global that the agent sets; volatile, so that the
-    // compiler does not take the zero above for its value.
-    let tuplehash = unsafe { core::ptr::read_volatile(&raw const NF_CONN_TUPLEHASH) };
-    // The tuple of the other way starts at the inside host.
-    let other = if options.direction == DIR_ORIGINAL {
-        TUPLE_HASH_SIZE
-    } else {
-        0
-    };
     // SAFETY: integers only.
     let mut inside: Tuple = unsafe { core::mem::zeroed() };
-    // SAFETY: `entry` is held until it is released below; a read behind it could
-    // only fault, which the helper handles.
-    let result = unsafe {
-        let address = entry.cast::<u8>().add(tuplehash as usize);
-        let result = if other == 0 {
-            bpf_probe_read_kernel(
-                (&raw mut inside).cast(),
-                size_of::<Tuple>() as u32,
-                address.add(TUPLE_IN_HASH as usize).cast(),
-            )
-        } else {
-            bpf_probe_read_kernel(
-                (&raw mut inside).cast(),
-                size_of::<Tuple>() as u32,
-                address
-                    .add((TUPLE_HASH_SIZE + TUPLE_IN_HASH) as usize)
-                    .cast(),
-            )
-        };
+    // SAFETY: `entry` is held until it is released.
+    let is_read = unsafe {
+        let is_read = other_tuple(entry, &options, &mut inside);
         bpf_ct_release(entry);
-        result
+        is_read
     };
-    if result != 0 {
+    if !is_read {
         return Beginner::Unknown;
     }
     let is_v4 = key.peer.address.is_v4();
     found[0] = Tuple::endpoint(is_v4, &inside.source, inside.source_port);
     found[1] = Tuple::endpoint(is_v4, &inside.destination, inside.destination_port);
-    if other == 0 {
-        Beginner::Inside
-    } else {
+    if options.direction == DIR_ORIGINAL {
         Beginner::Peer
+    } else {
+        Beginner::Inside
     }
 }
 
-/// Whether a segment from the peer may be where it says, by what conntrack saw of that
-/// connection so far: netfilter judges the segment itself only behind us.
-#[inline(never)]
-pub(crate) fn expects(skb: *mut __sk_buff, key: &SessionKey, sequence: u32) -> bool {
+/// The tuple of the other way than the one that an entry was found by.
+///
+/// # Safety
+///
+/// The entry has to be held.
+#[inline(always)]
+unsafe fn other_tuple(entry: *mut NfConn, options: &Options, tuple: &mut Tuple) -> bool {
+    // SAFETY: a read-only global that the agent sets; volatile, so that the
+    // compiler does not take the zero above for its value.
+    let tuplehash = unsafe { core::ptr::read_volatile(&raw const NF_CONN_TUPLEHASH) };
+    // SAFETY: a read behind the entry could only fault, which the helper handles.
+    let result = unsafe {
+        let address = entry.cast::<u8>().add(tuplehash as usize);
+        if options.direction == DIR_ORIGINAL {
+            bpf_probe_read_kernel(
+                core::ptr::from_mut(tuple).cast(),
+                size_of::<Tuple>() as u32,
+                address
+                    .add((TUPLE_HASH_SIZE + TUPLE_IN_HASH) as usize)
+                    .cast(),
+            )
+        } else {
+            bpf_probe_read_kernel(
+                core::ptr::from_mut(tuple).cast(),
+                size_of::<Tuple>() as u32,
+                address.add(TUPLE_IN_HASH as usize).cast(),
+            )
+        }
+    };
+    result == 0
+}
+
+/// What conntrack saw of the inside host and of the peer of a control connection, each in
+/// its own numbers: a translation of ours comes before it on the way in, and behind it on
+/// the way out.
+#[inline(always)]
+fn senders(skb: *mut __sk_buff, key: &SessionKey) -> Option<[Sender; 2]> {
     let mut options = Options::new();
     let entry = look_up(skb, key, &mut options);
     if entry.is_null() {
-        return false;
+        return None;
     }
     // SAFETY: as for `NF_CONN_TUPLEHASH`.
     let proto = unsafe { core::ptr::read_volatile(&raw const NF_CONN_PROTO) };
     // SAFETY: integers only.
     let mut senders: [Sender; 2] = unsafe { core::mem::zeroed() };
-    // SAFETY: as in `inside_of`.
+    // SAFETY: `entry` is held until it is released; a read behind it could only fault,
+    // which the helper handles.
     let result = unsafe {
         let result = bpf_probe_read_kernel(
             (&raw mut senders).cast(),
@@ -275,12 +308,95 @@ pub(crate) fn expects(skb: *mut __sk_buff, key: &SessionKey, sequence: u32) -> b
         bpf_ct_release(entry);
         result
     };
-    let peer = if options.direction == DIR_ORIGINAL {
-        senders[0]
+    let [original, reply] = senders;
+    (result == 0).then_some(if options.direction == DIR_ORIGINAL {
+        [reply, original]
     } else {
-        senders[1]
+        [original, reply]
+    })
+}
+
+/// Whether a segment from `from` to `end` may be the next one of its direction, by what
+/// conntrack saw of that connection so far.
+#[inline(never)]
+pub(crate) fn expects(
+    skb: *mut __sk_buff,
+    key: &SessionKey,
+    direction: Direction,
+    from: u32,
+    end: u32,
+) -> bool {
+    let Some([inside, peer]) = senders(skb, key) else {
+        return false;
     };
-    result == 0 && (peer.max_window == 0 || sequence.wrapping_sub(peer.end) <= AHEAD)
+    match direction {
+        // Netfilter judges the segment itself only behind us.
+        Direction::Ingress => peer.max_window == 0 || from.wrapping_sub(peer.end) <= AHEAD,
+        // It has; of the newest one nothing was acknowledged.
+        Direction::Egress => {
+            inside.max_window == 0
+                || end == inside.end && !peer.has_acknowledged(from.wrapping_add(1))
+        }
+    }
+}
+
+/// Whether the receiver of a direction has everything before this position of the sender.
+#[inline(never)]
+pub(crate) fn has_arrived(
+    skb: *mut __sk_buff,
+    key: &SessionKey,
+    direction: Direction,
+    position: u32,
+) -> bool {
+    senders(skb, key).is_some_and(|[inside, peer]| {
+        let receiver = match direction {
+            Direction::Egress => peer,
+            Direction::Ingress => inside,
+        };
+        receiver.has_acknowledged(position)
+    })
+}
+
+/// Whether another connection has the place of an awaited one, and is in use: a SYN alone,
+/// which anybody can send, must not end it.
+#[inline(never)]
+pub(crate) fn is_in_use(
+    skb: *mut __sk_buff,
+    source: &Endpoint,
+    destination: &Endpoint,
+    target: &Endpoint,
+) -> bool {
+    // SAFETY: a union of integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let size = fill(&mut tuple, source, destination);
+    let mut options = Options::new();
+    // SAFETY: as for `NF_CONN_TUPLEHASH`.
+    let proto = unsafe { core::ptr::read_volatile(&raw const NF_CONN_PROTO) };
+    // SAFETY: integers only.
+    let mut owner: Tuple = unsafe { core::mem::zeroed() };
+    let mut state = 0_u8;
+    // SAFETY: both structures are readable for the sizes given; the entry is held until it
+    // is released, and a read behind it could only fault, which the helper handles.
+    let is_read = unsafe {
+        let entry = bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE);
+        if entry.is_null() {
+            return false;
+        }
+        let is_read = other_tuple(entry, &options, &mut owner)
+            && bpf_probe_read_kernel(
+                (&raw mut state).cast(),
+                1,
+                entry.byte_add((proto + STATE) as usize).cast(),
+            ) == 0;
+        bpf_ct_release(entry);
+        is_read
+    };
+    let owner = Tuple::endpoint(
+        destination.address.is_v4(),
+        &owner.source,
+        owner.source_port,
+    );
+    is_read && (SYN_RECV..=CLOSE_WAIT).contains(&state) && owner != *target
 }
 
 /// Removes the entry that a connection between the same ends left in TIME_WAIT:

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use ftp_helper_common::{
     grammar::{ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING, Role, TEXT},
     reason::Reason,
-    session::{Direction, flags},
+    session::flags,
     straight::{bytes_before, choose, is_less},
     stream::{Question, REWRITES, before, flags as stream_flags},
 };
@@ -102,10 +102,11 @@ fn data(frame: &mut Frame) -> Verdict {
         return opaque(frame);
     }
     let next = frame.stream().next;
-    if before(next, from) {
+    if before(next, from) && !pass_over(frame) {
         stash::keep(frame);
         return Verdict::Drop;
     }
+    let next = frame.stream().next;
     let seen = next.wrapping_sub(from);
     let seen = if seen < len { seen } else { len };
     if frame.stream().stash_len > 0 && stash::append(frame).is_err() {
@@ -145,17 +146,43 @@ fn data(frame: &mut Frame) -> Verdict {
 }
 
 /// The first segment of a session that was picked up in the middle tells where its
-/// stream is; but anybody can send one under the peer's address.
+/// stream is; but anybody can send one under the peer's address, and an inside host may
+/// repeat an old one, or a byte that is none of its stream (RFC 1122 section 4.2.3.6).
 #[inline(always)]
 fn position(frame: &mut Frame) -> bool {
-    let (skb, from) = (frame.skb, frame.work().from);
-    let is_from_peer = frame.direction() == Direction::Ingress;
-    if is_from_peer && !conntrack::expects(skb, &frame.work().key, from) {
+    let (skb, direction) = (frame.skb, frame.direction());
+    let work = frame.work();
+    let from = work.from;
+    let closes = work.packet.has(tcp_flags::FIN);
+    let end = work.to.wrapping_add(closes.into());
+    if !conntrack::expects(skb, &work.key, direction, from, end) {
         return false;
     }
     let stream = frame.stream();
     stream.next = from;
     stream.flags |= stream_flags::POSITIONED;
+    true
+}
+
+/// What lies between the last segment and this one passed while no program was attached,
+/// and has arrived: nobody repeats it. The stream is read on from here, like that of a
+/// connection that is older than the programs.
+#[inline(always)]
+fn pass_over(frame: &mut Frame) -> bool {
+    let (skb, direction) = (frame.skb, frame.direction());
+    let work = frame.work();
+    let from = work.from;
+    // What is held was acknowledged, and has not arrived.
+    if !conntrack::has_arrived(skb, &work.key, direction, from) || frame.stream().hold_len > 0 {
+        return false;
+    }
+    let stream = frame.stream();
+    stream.next = from;
+    stream.parser = LineParser::unsynchronised();
+    stash::forget(frame);
+    let session = frame.session();
+    session.replies = session.commands;
+    session.outstanding = 0;
     true
 }
 
@@ -320,16 +347,30 @@ fn command(frame: &mut Frame, kind: Kind) {
     if frame.session().flags & flags::CANDIDATE != 0 {
         detect::decide(frame, kind);
     }
+    // The end of its reply is not counted either.
+    if kind == Kind::PART {
+        return;
+    }
     let session = frame.session();
     session.commands = session.commands.wrapping_add(1);
     match kind {
-        Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {
+        Kind::PORT
+        | Kind::EPRT
+        | Kind::PASV
+        | Kind::EPSV
+        | Kind::EPSV_ALL
+        | Kind::AUTH
+        | Kind::RESTART => {
+            // Its reply would not be known.
+            let restarts = session.outstanding == Kind::RESTART.0;
             session.outstanding = kind.0;
             session.outstanding_at = session.commands;
-        }
-        Kind::RESTART => {
-            frame.clear(flags::LOGGED_IN | flags::EPSV_ALL);
-            expectation::remove(frame, Reason::ExpectationReplaced);
+            if restarts {
+                start_over(frame);
+            }
+            if kind == Kind::RESTART {
+                expectation::remove(frame, Reason::ExpectationReplaced);
+            }
         }
         Kind::LONG => event::count(Reason::Unsupported),
         // A page made a browser speak to a server that it chose, and chooses the
@@ -388,5 +429,13 @@ fn reply(frame: &mut Frame, kind: Kind, code: u16) {
         // Nothing was granted.
     } else if outstanding == Kind::EPSV_ALL {
         frame.set(flags::EPSV_ALL);
+    } else if outstanding == Kind::RESTART {
+        start_over(frame);
     }
+}
+
+/// Nobody is logged in any more.
+#[inline(always)]
+fn start_over(frame: &mut Frame) {
+    frame.clear(flags::LOGGED_IN | flags::EPSV_ALL);
 }

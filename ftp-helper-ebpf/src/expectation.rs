@@ -18,23 +18,23 @@ use crate::{
     maps::{EXPECTATIONS, INTERFACES},
 };
 
-/// Creates the expectation in the working memory and notes it in the session;
-/// false when the map is full.
+/// Creates the expectation in the working memory; false when the map is full.
 #[inline(always)]
 pub(crate) fn create(frame: &mut Frame) -> bool {
     let work = frame.work();
-    if EXPECTATIONS
+    EXPECTATIONS
         .insert(&work.awaited, &work.expectation, BPF_ANY.into())
-        .is_err()
-    {
-        return false;
-    }
+        .is_ok()
+}
+
+/// Notes the expectation in the working memory, which was created, in the session.
+#[inline(always)]
+pub(crate) fn note(frame: &mut Frame) {
     let awaited: *const ExpectationKey = &raw const frame.work().awaited;
     let session = frame.session();
     // SAFETY: another map value.
     session.expectation = unsafe { *awaited };
     frame.set(flags::EXPECTING);
-    true
 }
 
 /// Another inside host awaits a connection to the endpoint in `work.awaited`: one whose
@@ -143,6 +143,11 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
     let expectation = unsafe { &*expectation };
     if expectation.unapproved == 1 {
         event::count(Reason::NotApproved);
+        return Admission::None;
+    }
+    let (source, destination) = (&work.packet.source, &key.destination);
+    if conntrack::is_in_use(skb, source, destination, &expectation.target) {
+        event::count(Reason::ConntrackInsertFailed);
         return Admission::None;
     }
     // One-shot: of two SYNs on two processors, the one that removes it wins.

@@ -143,24 +143,22 @@ enum Class {
 /// function of its own, behind which the verifier's paths meet.
 #[inline(never)]
 fn classify(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Class {
-    let packet = &work.packet;
-    let (source, destination) = (packet.source.port, packet.destination.port);
-    if port::is_control(source) || port::is_control(destination) {
-        // SAFETY: the context is valid for the run of the program.
-        let ifindex = unsafe { (*skb).ifindex };
-        let to_server = port::control_on(ifindex, destination);
-        if let Some(kind) = to_server.or_else(|| port::control_on(ifindex, source)) {
-            work.to_server = to_server.is_some().into();
-            work.is_open = control_port::is_open(kind).into();
-            return Class::Control;
-        }
-    }
-    if direction == Direction::Ingress && packet.is_pure_syn() {
+    // SAFETY: the context is valid for the run of the program.
+    let ifindex = unsafe { (*skb).ifindex };
+    let to_server = port::control_on(ifindex, work.packet.destination.port);
+    // Also one that comes from a control port, as data connections may.
+    if direction == Direction::Ingress && to_server.is_none() && work.packet.is_pure_syn() {
         match expectation::admit(skb, work) {
             Admission::None => {}
             Admission::Done => return Class::Other,
             Admission::Later => return Class::Repeat,
         }
+    }
+    let source = work.packet.source.port;
+    if let Some(kind) = to_server.or_else(|| port::control_on(ifindex, source)) {
+        work.to_server = to_server.is_some().into();
+        work.is_open = control_port::is_open(kind).into();
+        return Class::Control;
     }
     work.is_open = 0;
     if port::is_control(DETECT_MARK) && detect::find(skb, work, direction) {

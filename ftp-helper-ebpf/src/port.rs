@@ -1,10 +1,15 @@
 //! Control ports, and the choice of an outside port.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock_tuple},
+    bindings::{__sk_buff, BPF_NOEXIST, bpf_sock_tuple},
     helpers::generated::{bpf_get_prandom_u32, bpf_sk_release, bpf_skc_lookup_tcp},
 };
-use ftp_helper_common::{address::Endpoint, expectation::ExpectationKey, interface::ControlPort};
+use ftp_helper_common::{
+    address::Endpoint,
+    expectation::{Expectation, ExpectationKey},
+    interface::ControlPort,
+    reason::Reason,
+};
 
 use crate::{
     conntrack,
@@ -53,11 +58,11 @@ pub(crate) fn control_on(ifindex: u32, port: u16) -> Option<u8> {
     CONTROL_PORTS.get_ptr(key).map(|value| unsafe { *value })
 }
 
-/// Sets the port of `work.awaited` to a free one, the announced one if possible, then one
-/// with as many digits, so that the line keeps its length. The announced port is
-/// expected there.
+/// Creates the expectation in the working memory at a free port, which becomes that of
+/// `work.awaited`: the announced one, which is expected there, if possible, then one with as
+/// many digits, so that the line keeps its length.
 #[inline(always)]
-pub(crate) fn allocate(frame: &mut Frame) -> bool {
+pub(crate) fn allocate(frame: &mut Frame) -> Result<(), Reason> {
     let wanted = frame.work().awaited.destination.port;
     let interface = &frame.work().interface;
     let (digits_first, digits_last) = match wanted {
@@ -74,21 +79,37 @@ pub(crate) fn allocate(frame: &mut Frame) -> bool {
     let mut search = Search {
         skb: frame.skb,
         key: &raw mut frame.work().awaited,
+        expectation: &raw const frame.work().expectation,
+        ifindex: frame.work().ifindex,
         first: first.into(),
         count: u32::from(last.saturating_sub(first)) + 1,
-        found: 0,
+        outcome: ALL_TAKEN,
     };
     repeat(TRIES, try_port, &mut search);
-    search.found == 1
+    match search.outcome {
+        CREATED => Ok(()),
+        ALL_TAKEN => Err(Reason::NoFreePort),
+        _ => Err(Reason::ExpectationTableFull),
+    }
 }
+
+/// Values of [`Search::outcome`].
+const ALL_TAKEN: u32 = 0;
+const CREATED: u32 = 1;
+const NO_ROOM: u32 = 2;
+
+/// `-EEXIST`
+const EXISTS: i32 = -17;
 
 #[repr(C)]
 struct Search {
     skb: *mut __sk_buff,
     key: *mut ExpectationKey,
+    expectation: *const Expectation,
+    ifindex: u32,
     first: u32,
     count: u32,
-    found: u32,
+    outcome: u32,
 }
 
 unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i64 {
@@ -101,13 +122,21 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
         let random = unsafe { bpf_get_prandom_u32() };
         key.destination.port = (search.first + random % search.count) as u16;
     }
+    // What comes to a control port is taken for a control connection.
     let taken = bit(&RESERVED_PORTS, key.destination.port)
-        || EXPECTATIONS.get_ptr(&*key).is_some()
+        || control_on(search.ifindex, key.destination.port).is_some()
         || has_listener(search.skb, key);
     if taken {
         return 0;
     }
-    search.found = 1;
+    // SAFETY: in the working memory.
+    let expectation = unsafe { &*search.expectation };
+    // Of two processors that want the same port, one gets it.
+    search.outcome = match EXPECTATIONS.insert(&*key, expectation, BPF_NOEXIST.into()) {
+        Ok(()) => CREATED,
+        Err(EXISTS) => return 0,
+        Err(_) => NO_ROOM,
+    };
     1
 }
 

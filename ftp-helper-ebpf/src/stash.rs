@@ -40,6 +40,14 @@ pub(crate) fn keep(frame: &mut Frame) {
     event::count(Reason::Reordered);
 }
 
+/// Forgets what was kept.
+#[inline(always)]
+pub(crate) fn forget(frame: &mut Frame) {
+    let stream = frame.stream();
+    stream.stash_len = 0;
+    clear(&mut stream.stash);
+}
+
 /// Appends the stash to the segment at hand, if it starts there.
 #[inline(always)]
 pub(crate) fn append(frame: &mut Frame) -> Result<(), ()> {

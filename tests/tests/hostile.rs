@@ -396,3 +396,25 @@ fn a_forged_segment_in_a_connection_that_is_older_than_the_agent() {
         Ok(())
     });
 }
+
+/// The first segment of such a connection is one that keeps it alive, with a byte that is
+/// none of its stream (RFC 1122 section 4.2.3.6).
+#[test]
+fn an_old_connection_is_kept_alive_with_a_byte() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        let mut duet = RawDuet::login(lab, 20_040, PATIENCE)?;
+        let _running = agent.start()?;
+        duet.client
+            .send_at(duet.client.next.wrapping_sub(1), &[0])?;
+        wait_for("that segment", PATIENCE, || {
+            Ok((agent.count("session_picked_up")? == 1).then_some(()))
+        })?;
+        duet.client_says("NOOP\r\n")?;
+        duet.server_says("200 yes\r\n")?;
+        let listener = duet.listen(lab, 0)?;
+        duet.client.send(command(&listener)?.as_bytes())?;
+        let received: Announcement = duet.server.line()?.trim_end().parse()?;
+        ensure!(received.address == Some(lab.setup.known_as()), "{received}");
+        Ok(())
+    });
+}

@@ -295,6 +295,51 @@ fn a_connection_between_the_same_ends_as_before() {
     });
 }
 
+/// The same endpoints stand for a connection of another inside host, which only its address
+/// translation brought there: a SYN, which anybody can send, must not end that.
+#[test]
+fn a_connection_of_another_host_that_is_in_use() {
+    bench_with(Flow::client_inside, |bench, flow| {
+        bench.shell("conntrack -F")?;
+        let original = "-s 10.0.0.3 -d 198.51.100.7 --sport 5555 --dport 443";
+        let reply = "-r 198.51.100.7 -q 203.0.113.1 --reply-port-src 443 --reply-port-dst 50069";
+        let insert = "conntrack -I -p tcp -t 100 --state ESTABLISHED -u SEEN_REPLY,ASSURED";
+        bench.shell(&format!("{insert} {original} {reply}"))?;
+        bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
+        bench.forget();
+        bench.unchanged(&syn(flow, "198.51.100.7:443", "203.0.113.1:50069"));
+        bench.counted(&[(Reason::ConntrackInsertFailed, 1)]);
+        let listed = bench.shell(&format!("conntrack -L -p tcp {original} 2>/dev/null"))?;
+        assert!(listed.contains("ESTABLISHED"), "{listed:?}");
+        // The data connection is awaited all the same.
+        bench.unchanged(&syn(flow, "198.51.100.7:20", "203.0.113.1:50069"));
+        bench.counted(&[(Reason::ExpectationMatched, 1)]);
+        Ok(())
+    });
+}
+
+/// Data connections may come from a port of control connections, and must not be awaited
+/// at one.
+#[test]
+fn a_data_connection_with_a_control_port() {
+    bench_with(Flow::client_inside, |bench, flow| {
+        bench.shell("conntrack -F")?;
+        bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
+        bench.forget();
+        bench.unchanged(&syn(flow, "198.51.100.7:21", "203.0.113.1:50069"));
+        bench.counted(&[(Reason::ExpectationMatched, 1)]);
+
+        bench.open(flow)?;
+        bench.open_port(50_069, true)?;
+        let line = flow.egress(0, SENT);
+        bench.run(line.direction, &line.bytes())?;
+        let awaited = bench.expectations()?;
+        assert_eq!(awaited.len(), 1, "{awaited:?}");
+        assert_ne!(awaited[0].0.destination.port, 50_069);
+        bench.open_port(50_069, false)
+    });
+}
+
 /// Two sessions announce the same port: each gets one of its own.
 #[test]
 fn two_clients_with_the_same_port() {

@@ -129,6 +129,27 @@ fn back_out_of_encryption() {
     });
 }
 
+/// The first reply behind `CCC` is read as well.
+#[test]
+fn back_out_of_encryption_with_a_server_inside() {
+    bench_with(Flow::server_inside, |bench, flow| {
+        bench.configure(|interface| interface.flags = interface_flags::CCC)?;
+        bench.unchanged(&flow.ingress(0, "AUTH TLS\r\n"));
+        bench.unchanged(&flow.egress(0, "234 go on\r\n"));
+        bench.unchanged(&flow.ingress(10, "\x17\x03\x03 ccc"));
+        bench.unchanged(&flow.egress(11, "\x17\x03\x03 yes"));
+        bench.forget();
+        bench.unchanged(&flow.ingress(17, "PASV\r\n"));
+        bench.counted(&[(Reason::Cleared, 1)]);
+        bench.becomes(
+            &flow.egress(18, "227 ok (10,0,0,3,195,149)\r\n"),
+            &flow.egress(18, "227 ok (203,0,113,1,195,149)\r\n"),
+        );
+        bench.counted(&REWRITTEN);
+        bench.configure(|_| {})
+    });
+}
+
 fn encrypt(bench: &mut Bench, flow: &Flow) -> Result<()> {
     bench.unchanged(&flow.egress(0, "AUTH TLS\r\n"));
     bench.unchanged(&flow.ingress(0, "234 go on\r\n"));

@@ -215,6 +215,27 @@ fn before_the_login() {
     });
 }
 
+/// A server that knows no `REIN` leaves its user logged in.
+#[test]
+fn before_the_next_login() {
+    for (answer, is_logged_in) in [("502 no\r\n", true), ("220 go\r\n", false)] {
+        bench_with(Flow::client_inside, |bench, flow| {
+            bench.configure(|interface| interface.flags = interface_flags::REQUIRE_LOGIN)?;
+            bench.unchanged(&flow.ingress(0, "230 welcome\r\n"));
+            bench.unchanged(&flow.egress(0, "REIN\r\n"));
+            bench.unchanged(&flow.ingress(13, answer));
+            let line = "PORT 10,0,0,2,195,149\r\n";
+            if is_logged_in {
+                let expected = flow.egress(6, "PORT 203,0,113,1,195,149\r\n");
+                bench.becomes(&flow.egress(6, line), &expected);
+            } else {
+                refused(bench, flow, &flow.egress(6, line), Reason::NotLoggedIn);
+            }
+            bench.configure(|_| {})
+        });
+    }
+}
+
 #[test]
 fn replies_that_nobody_asked_for() {
     let replies = [

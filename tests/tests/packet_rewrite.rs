@@ -250,6 +250,23 @@ fn another_address_is_advertised() {
     });
 }
 
+/// A gateway with both IP versions announces another address of one of them only.
+#[test]
+fn what_is_advertised_is_of_another_ip_version() {
+    bench_with(Flow::client_inside_v6, |bench, flow| {
+        bench.configure(|interface| {
+            interface.advertise = endpoint(address("192.0.2.99:0")).address;
+        })?;
+        first(
+            bench,
+            flow,
+            "EPRT |2|fd00::2|50069|\r\n",
+            "EPRT |2|2001:db8:1::1|50069|\r\n",
+        );
+        Ok(())
+    });
+}
+
 /// Nothing is translated: the line is right already.
 #[test]
 fn an_inside_host_without_translation() {

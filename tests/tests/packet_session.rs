@@ -223,6 +223,21 @@ fn a_connection_that_is_older_than_the_helper() {
     });
 }
 
+/// Its replies belong to the commands that were seen.
+#[test]
+fn replies_in_a_connection_that_is_older_than_the_helper() {
+    bench_tracked(Flow::client_inside, |bench, flow| {
+        bench.unchanged(&flow.egress(0, "TYPE I\r\n"));
+        bench.unchanged(&flow.ingress(0, "200 yes\r\n"));
+        bench.becomes(&flow.egress(8, SENT), &flow.egress(8, WIRE));
+        bench.forget();
+        bench.unchanged(&flow.ingress(9, "500 no\r\n"));
+        bench.counted(&[(Reason::ExpectationTornDown, 1)]);
+        assert!(bench.expectations()?.is_empty());
+        Ok(())
+    });
+}
+
 /// The same ports are used again: the old session is none of the new one.
 #[test]
 fn a_new_connection_with_the_same_ports() {

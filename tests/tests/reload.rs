@@ -1,8 +1,8 @@
 //! The configuration file, at the start and while everything runs.
 
-use std::{fs, path::Path};
+use std::{fs, net::IpAddr, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ftp_helper_tests::{
     agent::Agent,
     check::is_helped,
@@ -105,6 +105,39 @@ fn connections_live_through_it() {
         duet.client_says(&line(said, "195,81"))?;
         duet.server_says("500 no\r\n")?;
         assert_eq!(agent.count("denied_port")?, 1);
+        Ok(())
+    });
+}
+
+/// What was said while its interface was not selected has arrived, and does not come again.
+#[test]
+fn a_connection_that_went_on_without_the_programs() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        lab.gateway.must("ip link add dmz0 type bridge")?;
+        let path = file(lab, "interface = 'wan0'\n")?;
+        let running = agent.start_with(&["run", "--config", &path])?;
+        let mut duet = Duet::login(lab, Manner::default())?;
+        file(lab, "interface = 'dmz0'\n")?;
+        running.reload("helping FTP on dmz0")?;
+        for _ in 0..2 {
+            duet.client_says("NOOP\r\n")?;
+            duet.server_says("200 yes\r\n")?;
+        }
+        file(lab, "interface = 'wan0'\n")?;
+        running.reload("helping FTP on wan0")?;
+        duet.client_says("NOOP\r\n")?;
+        duet.server_says("200 yes\r\n")?;
+        let addresses = &lab.setup.addresses;
+        let line = |address: IpAddr| {
+            let address = address.to_string().replace('.', ",");
+            format!("PORT {address},195,80\r\n")
+        };
+        duet.client.write(&line(addresses.client))?;
+        duet.server.expect(&line(addresses.wan))?;
+        // Its reply is known for what it is.
+        duet.server_says("500 no\r\n")?;
+        let torn_down = agent.count("expectation_torn_down")?;
+        ensure!(torn_down == 1, "{torn_down} were torn down");
         Ok(())
     });
 }

@@ -75,6 +75,9 @@ impl LineParser {
         if byte != b'\n' {
             return NOTHING;
         }
+        if self.phase == phase::UNKNOWN && self.kind == Kind::OTHER.0 {
+            self.kind = Kind::PART.0;
+        }
         let announces = self.kind == Kind::PORT.0 || self.kind == Kind::EPRT.0;
         if !announces {
             return LINE;

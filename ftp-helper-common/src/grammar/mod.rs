@@ -65,6 +65,8 @@ impl Kind {
     /// a method of HTTP (`GET`, `HEAD`, `POST`, and `PUT`), its header field `Host:`, or
     /// one that starts with a byte that no text has. No command of FTP is like that.
     pub const HTTP: Self = Self(14);
+    /// The end of a command whose beginning was not seen.
+    pub const PART: Self = Self(15);
 
     /// The word used in tables, JSON and logs.
     pub const fn word(self) -> &'static str {

@@ -122,10 +122,10 @@ impl Notice {
 /// announce another address than the one that packets leave with.
 pub fn announced(awaited: Endpoint, kind: Kind, interface: &Interface) -> Endpoint {
     // A 229 carries no address.
-    if interface.advertise.is_unspecified() || kind == Kind::REPLY_229 {
+    if kind == Kind::REPLY_229 {
         awaited
     } else {
-        Endpoint::new(interface.advertise, awaited.port)
+        Endpoint::new(interface.announces(awaited.address), awaited.port)
     }
 }
 

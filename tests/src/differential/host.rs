@@ -243,15 +243,26 @@ impl Reader<'_> {
     }
 
     fn command(&mut self, kind: Kind) {
+        if kind == Kind::PART {
+            return;
+        }
         let marks = &mut self.answer.marks;
         marks.commands = marks.commands.wrapping_add(1);
         match kind {
-            Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {
+            Kind::PORT
+            | Kind::EPRT
+            | Kind::PASV
+            | Kind::EPSV
+            | Kind::EPSV_ALL
+            | Kind::AUTH
+            | Kind::RESTART => {
+                if marks.outstanding == Kind::RESTART {
+                    marks.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
+                }
                 marks.outstanding = kind;
-            }
-            Kind::RESTART => {
-                marks.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
-                self.forget(Reason::ExpectationReplaced);
+                if kind == Kind::RESTART {
+                    self.forget(Reason::ExpectationReplaced);
+                }
             }
             Kind::HTTP => {
                 marks.flags |= flags::OPAQUE;

@@ -203,10 +203,14 @@ fn rules(random: &mut Random, flow: &Flow) -> Rules {
             rules.flags |= flag;
         }
     }
-    let addresses: [IpAddr; 2] = if flow.peer.is_ipv4() {
-        [[203, 0, 113, 77].into(), [192, 0, 2, 255].into()]
+    let v4: [IpAddr; 2] = [[203, 0, 113, 77].into(), [192, 0, 2, 255].into()];
+    let v6: [IpAddr; 2] =
+        [0x77_u128, 0x7777].map(|last| Ipv6Addr::from_bits(0x2001_0db8_u128 << 96 | last).into());
+    // That of the other IP version concerns nobody here.
+    let addresses = if flow.peer.is_ipv4() {
+        [v4[0], v4[1], v6[0]]
     } else {
-        [0x77_u128, 0x7777].map(|last| Ipv6Addr::from_bits(0x2001_0db8_u128 << 96 | last).into())
+        [v6[0], v6[1], v4[0]]
     };
     if random.chance(40) {
         rules.advertise = (*random.pick(&addresses)).into();

@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ftp_helper::{
+    control_ports,
     datapath::{Context, Datapath, Outcome},
     ports::PortSet,
 };
@@ -13,7 +14,7 @@ use ftp_helper_common::{
     address::Address,
     event::Event,
     expectation::{Expectation, ExpectationKey},
-    interface::{ControlPort, Interface},
+    interface::{ControlPort, Interface, control_port},
     reason::Reason,
     session::{Direction, Session},
 };
@@ -218,6 +219,22 @@ impl Bench {
             .maps
             .reserved_ports
             .store(&ports.into_iter().collect())
+    }
+
+    /// Makes a port a control port of the interface, or ends that.
+    pub fn open_port(&mut self, port: u16, is_open: bool) -> Result<()> {
+        let maps = &mut self.datapath.maps;
+        let key = ControlPort {
+            ifindex: IFINDEX,
+            port,
+            reserved: 0,
+        };
+        if is_open {
+            maps.control_ports.insert(&key, &control_port::OPEN)?;
+        } else {
+            maps.control_ports.remove(&key)?;
+        }
+        control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, false)
     }
 
     /// Ports that nobody may announce.

@@ -58,7 +58,7 @@ fn an_unsynchronised_parser_waits_for_the_end_of_a_line() {
     else {
         panic!("{:?}", client.events)
     };
-    assert_eq!(first.kind, Kind::OTHER);
+    assert_eq!(first.kind, Kind::PART);
     assert_eq!(found.announcement.endpoint.port, 1026);
 
     let mut server = Reader::with(Role::Server, LineParser::unsynchronised());

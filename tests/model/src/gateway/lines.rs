@@ -235,7 +235,6 @@ impl Gateway {
             return false;
         }
         session.streams[at].parser = LineParser::default();
-        session.streams[1 - at].parser = LineParser::unsynchronised();
         session.flags &= !session_flags::OPAQUE;
         session.flags |= session_flags::CLEARED;
         session.replies = session.commands;
@@ -267,7 +266,8 @@ impl Gateway {
             || direction == Direction::Egress
                 && !advertised.is_unspecified()
                 && endpoint.address == advertised;
-        let is_logged_in = session.flags & session_flags::LOGGED_IN != 0;
+        let is_restarting = session.outstanding == Kind::RESTART.0;
+        let is_logged_in = session.flags & session_flags::LOGGED_IN != 0 && !is_restarting;
         if session.flags & session_flags::GREETED == 0 {
             Some(Reason::NotGreeted)
         } else if self.rules.has(interface_flags::REQUIRE_LOGIN) && !is_logged_in {
@@ -323,15 +323,26 @@ impl Gateway {
                 session.flags |= session_flags::REJECTED | session_flags::OPAQUE;
             }
         }
+        if kind == Kind::PART {
+            return;
+        }
         session.commands = session.commands.wrapping_add(1);
         match kind {
-            Kind::PORT | Kind::EPRT | Kind::PASV | Kind::EPSV | Kind::EPSV_ALL | Kind::AUTH => {
+            Kind::PORT
+            | Kind::EPRT
+            | Kind::PASV
+            | Kind::EPSV
+            | Kind::EPSV_ALL
+            | Kind::AUTH
+            | Kind::RESTART => {
+                if session.outstanding == Kind::RESTART.0 {
+                    session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
+                }
                 session.outstanding = kind.0;
                 session.outstanding_at = session.commands;
-            }
-            Kind::RESTART => {
-                session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
-                self.forget_awaited(session, Reason::ExpectationReplaced);
+                if kind == Kind::RESTART {
+                    self.forget_awaited(session, Reason::ExpectationReplaced);
+                }
             }
             Kind::HTTP => {
                 session.flags |= session_flags::OPAQUE | session_flags::FOREIGN;
@@ -373,6 +384,9 @@ impl Gateway {
             }
             Kind::PORT | Kind::EPRT => self.approve(session),
             Kind::EPSV_ALL if code < 400 => session.flags |= session_flags::EPSV_ALL,
+            Kind::RESTART if code < 400 => {
+                session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
+            }
             _ => {}
         }
     }

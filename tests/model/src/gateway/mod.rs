@@ -537,11 +537,9 @@ impl Gateway {
 
     /// The address under which the inside host is announced.
     fn outside_address(&self) -> Address {
-        if self.rules.advertise.is_unspecified() {
-            self.key.outside.address
-        } else {
-            self.rules.advertise
-        }
+        let (outside, advertise) = (self.key.outside.address, self.rules.advertise);
+        let is_meant = !advertise.is_unspecified() && advertise.is_v4() == outside.is_v4();
+        if is_meant { advertise } else { outside }
     }
 }
 
