@@ -20,7 +20,7 @@ pub enum AtWork {
 /// else.
 pub fn at_work(pins: &PinDirectory) -> Result<AtWork> {
     let path = pins.path();
-    // Opened, because that takes the same right as the lock does.
+    // Whoever may not look at the pins learns nothing.
     match fs::File::open(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(AtWork::Nobody),
@@ -30,10 +30,14 @@ pub fn at_work(pins: &PinDirectory) -> Result<AtWork> {
                 .with_context(|| format!("can not look at {}{advice}", path.display()));
         }
     }
-    if let Some(holder) = holder(path) {
+    let place = pins.lock_place();
+    if let Some(holder) = holder(&place) {
         return Ok(AtWork::Process(Some(holder)));
     }
-    // Locks of other PID namespaces are not shown. Held for a moment only.
+    // Locks of other PID namespaces are not shown, and only root can try.
+    if fs::File::open(&place).is_err() {
+        return Ok(AtWork::Nobody);
+    }
     Ok(match pins.lock()? {
         Some(_) => AtWork::Nobody,
         None => AtWork::Process(None),

@@ -11,10 +11,13 @@ use ftp_helper_common::{
 use crate::{
     datapath::{
         Maps,
-        maps::{PortBits, Ports},
+        maps::{Cursor, PortBits, Ports},
     },
     ports::PortSet,
 };
+
+/// Sessions that are read at a time.
+const PART: usize = 256;
 
 /// Brings the bitmap that lets other packets pass at once up to date with the
 /// ports of every interface. `detect`: sessions are also looked for elsewhere.
@@ -34,11 +37,15 @@ pub fn release(maps: &mut Maps) -> Result<()> {
     if draining.is_empty() {
         return Ok(());
     }
-    let sessions = maps.sessions.entries()?;
-    let used = sessions
-        .iter()
-        .map(|(key, session)| (session.ifindex, server_port(key, session)))
-        .collect();
+    let mut used = HashSet::new();
+    let mut next = Some(Cursor::default());
+    while let Some(from) = next {
+        // All of them at once may be gigabytes.
+        let part = maps.sessions.part(&from, PART)?;
+        let sessions = part.entries.iter();
+        used.extend(sessions.map(|(key, session)| (session.ifindex, server_port(key, session))));
+        next = part.next;
+    }
     release_unused(maps, &used)
 }
 

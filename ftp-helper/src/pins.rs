@@ -5,6 +5,7 @@
 //! * `next_<NAME>_v<SCHEMA>`: a map that is about to take the place of the one of
 //!   that name; left over only when that was interrupted, and of no use then.
 //! * `link_<device>_<ifindex>_<direction>`: the attachment of a program with TCX.
+//! * `lock`: a directory that only root may open, for [`PinDirectory::lock`].
 //! * `filter_<device>_<ifindex>_<direction>`: a program that is attached with
 //!   clsact. The pin does not hold the attachment, but tells that there is one.
 //!
@@ -194,23 +195,40 @@ impl PinDirectory {
                     technique,
                     path: entry.path(),
                 });
-            } else {
+            } else if name != LOCK {
                 pins.foreign.push(name);
             }
         }
         Ok(pins)
     }
 
+    /// What is locked.
+    pub fn lock_place(&self) -> PathBuf {
+        self.path.join(LOCK)
+    }
+
     /// Takes the lock that the agent holds while it runs; `None` when another
     /// process has it. The directory must exist.
     ///
-    /// The lock is on the directory itself: it needs no other place to be
-    /// writable, goes with the process however that ends, and two agents can
-    /// only meet where they would fight over the same pins.
+    /// What is locked is among the pins: it goes with the process however that ends, and
+    /// two agents can only meet where they would fight over the same pins. It is a
+    /// directory, as bpffs has no files, and one of its own, because whoever may read a
+    /// directory may lock it: a group that may read the pins may not stop the agent.
     pub fn lock(&self) -> Result<Option<Lock>> {
+        let path = self.lock_place();
         let context = || format!("can not lock the pin directory {}", self.path.display());
         loop {
-            let directory = File::open(&self.path).with_context(context)?;
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error).with_context(context);
+                }
+                _ => {}
+            }
+            let directory = match File::open(&path) {
+                // `detach` was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.with_context(context)?,
+            };
             match directory.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -219,28 +237,32 @@ impl PinDirectory {
             // `detach` may have removed the directory between the two calls; the
             // lock on the old one would keep nobody out.
             let ours = directory.metadata().with_context(context)?;
-            match fs::metadata(&self.path) {
+            match fs::metadata(&path) {
                 Ok(found) if (found.dev(), found.ino()) == (ours.dev(), ours.ino()) => {
                     return Ok(Some(Lock {
                         _directory: directory,
                     }));
                 }
-                Ok(_) => {}
-                Err(error) => return Err(error).with_context(context),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(context);
+                }
+                _ => {}
             }
         }
     }
 
-    /// Removes the directory, which must be empty. Fine when it is not there.
+    /// Removes the directory, in which no pin may be left. Fine when it is not there.
     pub fn remove(&self) -> Result<()> {
-        match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| {
+        for path in [&self.lock_place(), &self.path] {
+            if let Err(error) = fs::remove_dir(path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error).with_context(|| {
                     format!("can not remove the pin directory {}", self.path.display())
-                })
+                });
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Refuses pins that this version can not take over.
@@ -260,6 +282,7 @@ const MAP: &str = "map_";
 const NEXT: &str = "next_";
 const LINK: &str = "link_";
 const FILTER: &str = "filter_";
+const LOCK: &str = "lock";
 
 /// `map_<NAME>_v<VERSION>`
 fn parse_map(name: &str) -> Option<(&str, u32)> {

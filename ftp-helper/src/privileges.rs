@@ -32,8 +32,9 @@ pub fn drop_others() -> Result<()> {
     set_no_new_privs().context("can not give up the way to new privileges")
 }
 
-/// What a program could be started with at most. It takes CAP_SETPCAP; without it,
-/// there is nothing to gain either, as no program is started.
+/// What a program could be started with at most: a kubeconfig may name one. It takes
+/// CAP_SETPCAP; without it, there are no bounds to gain from, as no new privileges can be
+/// had by starting anything.
 fn drop_bounds(needed: &CapsHashSet) {
     let dropped = caps::read(None, CapSet::Bounding).and_then(|bounds| {
         let others = bounds.difference(needed).copied();

@@ -8,10 +8,11 @@ use ftp_helper_tests::{
     agent::{Agent, PINS},
     control::{Control, DataListener},
     lab::{FILES, Lab},
-    process::{Output, run},
+    process::{Daemon, Output, run},
     scenario::agent_scenario,
     server::{Server, ServerKind},
     setup::Setup,
+    wait::wait_for,
 };
 use nix::{
     sys::signal::Signal,
@@ -152,6 +153,46 @@ fn a_member_of_the_group_reads_everything_and_changes_nothing() {
     });
 }
 
+/// Whoever may read a directory may lock it.
+#[test]
+fn a_member_of_the_group_keeps_nobody_from_a_start() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        let group = Group::from_name(GROUP)?.context("no such group")?.gid;
+        let arguments = ["run", "-i", "wan0", "--group", GROUP];
+        agent.start_with(&arguments)?.stop(Signal::SIGTERM)?;
+        let mut command = lab.gateway.command("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534"])
+            .arg(format!("--groups={group}"))
+            .args(["flock", PINS, "sleep", "60"]);
+        let _locked = Daemon::start(&mut command, &lab.logs().join("flock.log"))?;
+        wait_for("the lock", LIMIT, || {
+            let free = lab.gateway.run("flock", ["--nonblock", PINS, "true"])?;
+            Ok((!free.status.success()).then_some(()))
+        })?;
+        agent.start_with(&arguments)?.stop(Signal::SIGTERM)?;
+        agent.table(&["detach"])?;
+        Ok(())
+    });
+}
+
+/// Tables of another size are for the same readers.
+#[test]
+fn a_group_reads_tables_of_another_size() {
+    agent_scenario(Setup::default(), |_, agent| {
+        for limit in ["100", "200"] {
+            let arguments = ["run", "-i", "wan0", "--group", GROUP];
+            let mut running =
+                agent.start_with(&[&arguments[..], &["--session-limit", limit]].concat())?;
+            for name in ["SESSIONS", "EXPECTATIONS", "CLIENTS", "COUNTERS"] {
+                assert_eq!(mode(&map(name))?, 0o640, "{name} with {limit}");
+            }
+            running.stop(Signal::SIGTERM)?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn without_a_group_only_root_reads() {
     agent_scenario(Setup::default(), |lab, agent| {
@@ -179,6 +220,9 @@ fn a_group_comes_and_goes_with_starts() {
         let log = running.reload("settings read again")?;
         assert!(log.contains("stays until the next start"), "{log}");
         assert_eq!(mode(PINS)?, 0o700);
+        // Also when it was said before.
+        let said = agent.table(&["reload"])?;
+        assert!(said.contains("stays until the next start"), "{said}");
         running.stop(Signal::SIGTERM)?;
         let mut running = agent.start_with(&["run", "--config", &file])?;
         assert_eq!((mode(PINS)?, mode(&map("COUNTERS"))?), (0o750, 0o640));

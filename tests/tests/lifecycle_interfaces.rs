@@ -1,6 +1,6 @@
 //! Interfaces that come, go, and come back.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use ftp_helper::{
@@ -106,6 +106,70 @@ fn globs_mean_what_is_there() {
         gateway.must("ip link del dmz0")?;
         let _running = agent.start_with(&arguments)?;
         are_helped(agent, &["wan0"])
+    });
+}
+
+/// What somebody has changed on one interface is not undone because another one comes or
+/// goes.
+#[test]
+fn what_was_changed_by_hand_outlasts_other_interfaces() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        let _running = agent.start_with(&["run", "-i", "wan0", "-i", "dmz*"])?;
+        agent.table(&["nat", "add", "wan0", "198.51.100.9"])?;
+        agent.table(&["port", "add", "-i", "wan0", "2121"])?;
+        agent.table(&["port", "del", "-i", "wan0", "21"])?;
+        let is_as_it_was = || -> Result<()> {
+            let mappings = agent.json(&["nat", "list"])?;
+            let rows = mappings.as_array().context("no rows")?;
+            let own = rows.iter().find(|row| row["interface"] == "wan0");
+            let address = &own.context("no wan0")?["advertised"]["address"];
+            ensure!(address == "198.51.100.9", "{mappings:#}");
+            let ports = agent.json(&["port", "list"])?;
+            let rows = ports.as_array().context("no rows")?;
+            let open: Vec<_> = rows
+                .iter()
+                .filter(|row| row["interface"] == "wan0" && row["state"] != "draining")
+                .filter_map(|row| row["port"].as_u64())
+                .collect();
+            ensure!(open == [2121], "{ports:#}");
+            Ok(())
+        };
+        is_as_it_was()?;
+        lab.gateway.must("ip link add dmz0 type bridge")?;
+        are_helped(agent, &["wan0", "dmz0"])?;
+        is_as_it_was()?;
+        lab.gateway.must("ip link del dmz0")?;
+        are_helped(agent, &["wan0"])?;
+        is_as_it_was()
+    });
+}
+
+/// One that is there and can not be helped is told of once, and tried again.
+#[test]
+fn an_interface_that_can_not_be_helped_yet() {
+    const FAULT: &str = "can not help dmz0 now";
+    const THERE: &str = "interface dmz0 is there";
+    agent_scenario(Setup::default(), |lab, agent| {
+        let arguments = ["run", "-i", "wan0", "-i", "dmz0", "--attach", "clsact"];
+        let running = agent.start_with(&arguments)?;
+        for line in [
+            "ip link add other0 type bridge",
+            // It has the place of clsact, and no way out.
+            "tc qdisc add dev other0 ingress",
+            "ip link set other0 name dmz0",
+        ] {
+            lab.gateway.must(line)?;
+        }
+        logs(&running, FAULT)?;
+        // Longer than until the next try.
+        thread::sleep(Duration::from_secs(12));
+        let log = running.log()?;
+        ensure!(log.matches(FAULT).count() == 1, "{log}");
+        ensure!(!log.contains(THERE), "{log}");
+        are_helped(agent, &["wan0"])?;
+        lab.gateway.must("tc qdisc del dev dmz0 ingress")?;
+        are_helped(agent, &["wan0", "dmz0"])?;
+        logs(&running, THERE)
     });
 }
 

@@ -68,6 +68,10 @@ impl Client {
         match self.stream.read_line(&mut line) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => bail!(
+                "the agent did not answer in time: it may still do what it was asked for, see its \
+                 log"
+            ),
             Err(error) => return Err(error).context("can not read from the agent"),
         }
         if !line.ends_with('\n') {

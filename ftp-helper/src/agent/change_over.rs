@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use ftp_helper_common::session::Direction;
 use tracing::{debug, info, warn};
 
-use super::Settings;
+use super::{Settings, settings::forget_gone};
 use crate::{
     cli::one_line,
     datapath::{Datapath, NewPins, Wanted, detach},
@@ -28,6 +28,7 @@ pub(super) fn change_over(
              --skb-mark, or leave --ct-mark out"
         );
     }
+    forget_gone(&mut datapath.maps)?;
     settings.apply(&mut datapath.maps)?;
     if datapath.has_to_move() {
         // No longer than it takes: packets of control connections wait.
@@ -84,7 +85,11 @@ fn attach_all(
 ) -> Result<()> {
     let mut attachments = settings.present.attachments();
     attachments.try_for_each(|(device, direction)| {
-        attach(settings, datapath, device, direction, pins, new)
+        match attach(settings, datapath, device, direction, pins, new) {
+            // It went after it was looked for, which the kernel tells.
+            Err(_) if !Device::exists(device.index) => Ok(()),
+            attached => attached,
+        }
     })
 }
 

@@ -7,6 +7,7 @@ use super::{
     Settings,
     change_over::{attach, drop_others},
     links::Changes,
+    settings::forget_gone,
 };
 use crate::{
     cli::one_line,
@@ -17,8 +18,8 @@ use crate::{
 };
 
 /// Looks again at the interfaces, attaches to those that are new, and forgets
-/// those that went. What can not be attached to is tried again with the next
-/// change, and now and then. True when something has changed.
+/// those that went; leaves the others alone. What can not be attached to is tried again
+/// with the next change, and now and then. True when something has changed.
 pub(super) fn follow(
     settings: &mut Settings,
     datapath: &mut Datapath,
@@ -27,37 +28,56 @@ pub(super) fn follow(
     changes: &Changes,
 ) -> Result<bool> {
     let present = settings.selection.look()?;
-    let mut attachments = present.attachments();
-    let disturbed = attachments.any(|(device, _)| changes.concern(device.index));
-    drop(attachments);
-    if present == settings.present && !disturbed {
+    let is_disturbed = |device: &Device| changes.concern(device.index);
+    if present == settings.present && !present.devices().iter().any(is_disturbed) {
         return Ok(false);
     }
-    let before = std::mem::replace(&mut settings.present, present);
-    tell(&before.devices(), &settings.present.devices());
-    settings.apply(&mut datapath.maps)?;
-    let mut failed: Vec<(Device, String)> = Vec::new();
-    for (device, direction) in settings.present.attachments() {
-        let mut new = NewPins::default();
-        match attach(settings, datapath, device, direction, pins, &mut new) {
-            Ok(()) => new.keep(),
-            Err(error) => failed.push((device.clone(), one_line(&error))),
+    // It counts when all of it is done, so that an error leaves the rest to the next look.
+    let before = settings.present.clone();
+    let mut next = Settings {
+        present,
+        ..settings.clone()
+    };
+    forget_gone(&mut datapath.maps)?;
+    next.apply_since(&before, &mut datapath.maps)?;
+    let helped = before.devices();
+    for device in next.present.devices() {
+        let is_new = !helped.contains(&device) || is_disturbed(&device);
+        if is_new && let Err(error) = attach_device(&next, datapath, &device, pins) {
+            next.present.give_up(&device, &one_line(&error));
         }
     }
-    for (device, fault) in failed {
-        settings.present.give_up(&device, &fault);
-    }
-    for absent in &settings.present.absent {
+    for absent in &next.present.absent {
         if let Some(fault) = &absent.fault
             && !before.knows_fault(&absent.name, fault)
         {
             warn!("can not help {} now: {fault}", absent.name);
         }
     }
-    drop_others(settings, pins)?;
-    settings.withdraw(&mut datapath.maps)?;
+    drop_others(&next, pins)?;
+    next.withdraw_since(&before, &mut datapath.maps)?;
+    tell(&helped, &next.present.devices());
+    settings.present = next.present;
     observer.select(settings.present.selected());
-    Ok(true)
+    // A fault that is still there is none.
+    Ok(settings.present != before)
+}
+
+/// Attaches to each direction of an interface that a program works on.
+fn attach_device(
+    settings: &Settings,
+    datapath: &Datapath,
+    device: &Device,
+    pins: &PinDirectory,
+) -> Result<()> {
+    let mut new = NewPins::default();
+    for (selected, direction) in settings.present.attachments() {
+        if selected == device {
+            attach(settings, datapath, device, direction, pins, &mut new)?;
+        }
+    }
+    new.keep();
+    Ok(())
 }
 
 /// What has changed, for the log.

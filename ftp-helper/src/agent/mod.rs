@@ -14,6 +14,8 @@ mod selection;
 mod settings;
 mod work;
 
+use std::{thread, time::Duration};
+
 use anyhow::{Context as _, Result, bail};
 use ftp_helper_common::session::Direction;
 use tokio::{
@@ -40,11 +42,19 @@ use crate::{
     datapath::{Datapath, EventRing, KernelLog, NewPins},
     kubernetes::Discovery,
     logging,
-    metrics::{Listener, Observer},
+    metrics::{Listen, Listener, Observer},
     notify::Supervisor,
     pins::{Lock, PinDirectory, direction_word},
-    preflight, privileges, readers,
+    preflight, privileges,
+    readers::{self, Group},
 };
+
+/// How long is waited at the end for what runs beside the loop.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Who only looks whether an agent runs may have the lock for a moment.
+const LOCK_ATTEMPTS: usize = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often the ring is read when the agent ends.
 const LAST_TURNS: usize = 16;
@@ -65,13 +75,13 @@ pub fn run(
     let mut new = NewPins::default();
     // Not before the lock: until then the directory may be another agent's.
     if created {
-        new.directory(pins.path());
+        new.directory(pins);
     }
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can not start the event loop")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         // From here on a signal is an orderly end, also during the start.
         let mut interrupt = signal(SignalKind::interrupt()).context("can not catch SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("can not catch SIGTERM")?;
@@ -113,23 +123,32 @@ pub fn run(
         drop(agent);
         server.finish().await;
         Ok(())
-    })
+    });
+    // Somebody else's program may not end.
+    runtime.shutdown_timeout(FAREWELL);
+    result
 }
 
 /// The lock of the pin directory, or the refusal to be a second agent.
 pub fn lock(pins: &PinDirectory) -> Result<Lock> {
-    match pins.lock()? {
-        Some(lock) => Ok(lock),
-        None => bail!(
-            "another ftp-helper is at work on {}: stop it first, or choose another place with \
-             --pin-dir",
-            pins.path().display()
-        ),
+    for attempt in 0..LOCK_ATTEMPTS {
+        if attempt > 0 {
+            thread::sleep(LOCK_PAUSE);
+        }
+        if let Some(lock) = pins.lock()? {
+            return Ok(lock);
+        }
     }
+    bail!(
+        "another ftp-helper is at work on {}: stop it first, or choose another place with \
+         --pin-dir",
+        pins.path().display()
+    )
 }
 
 struct Agent {
     settings: Settings,
+    at_start: AtStart,
     pins: PinDirectory,
     datapath: Datapath,
     events: AsyncFd<EventRing>,
@@ -140,6 +159,12 @@ struct Agent {
     hub: Hub,
     supervisor: Supervisor,
     discovery: Discovery,
+}
+
+/// Settings that are in force from the start on, whatever is read later.
+struct AtStart {
+    metrics: Listen,
+    group: Option<Group>,
 }
 
 impl Agent {
@@ -178,6 +203,10 @@ impl Agent {
             warn!("{absent}");
         }
         Ok(Self {
+            at_start: AtStart {
+                metrics: settings.metrics,
+                group: settings.group.clone(),
+            },
             settings,
             pins: pins.clone(),
             expiry: Expiry::new(&datapath.maps, Limits::following_conntrack()),

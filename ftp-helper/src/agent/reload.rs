@@ -51,16 +51,16 @@ impl Agent {
     fn accept(&mut self, settings: Settings) -> Reloaded {
         self.observer.select(settings.present.selected());
         let mut later = Vec::new();
-        if settings.session_limit != self.settings.session_limit {
+        let limit = self.datapath.maps.sessions.capacity();
+        if usize::try_from(settings.session_limit) != Ok(limit) {
             later.push(format!(
-                "the session limit stays {} until the next start, which keeps what is known",
-                self.settings.session_limit
+                "the session limit stays {limit} until the next start, which keeps what is known"
             ));
         }
-        if settings.metrics != self.settings.metrics {
+        if settings.metrics != self.at_start.metrics {
             later.push("metrics stay where they are served until the next start".to_owned());
         }
-        if settings.group != self.settings.group {
+        if settings.group != self.at_start.group {
             later.push("who may read what is pinned stays until the next start".to_owned());
         }
         for line in &later {

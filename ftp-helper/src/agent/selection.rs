@@ -119,13 +119,20 @@ impl Selection {
 
     /// Looks at the interfaces that are there.
     pub fn look(&self) -> Result<Present> {
-        Ok(self.choose(Device::all()?, Device::link_header))
+        Ok(
+            self.choose(Device::all()?, |device| match device.link_header() {
+                // It went after it was listed.
+                Err(_) if !Device::exists(device.index) => Ok(None),
+                result => result.map(Some),
+            }),
+        )
     }
 
+    /// `link_header` knows those of devices that are there.
     fn choose(
         &self,
         mut devices: Vec<Device>,
-        link_header: impl Fn(&Device) -> Result<u16>,
+        link_header: impl Fn(&Device) -> Result<Option<u16>>,
     ) -> Present {
         devices.sort_by(|one, other| one.name.cmp(&other.name));
         let mut present = Present::default();
@@ -139,22 +146,22 @@ impl Selection {
                         found |= means;
                         continue;
                     }
-                    let added = if is_inside {
+                    if is_inside {
                         present.insides.push(device.clone());
-                        Ok(())
-                    } else {
-                        link_header(device).map(|link_header| {
+                        found = true;
+                        continue;
+                    }
+                    match (link_header(device), pattern.name()) {
+                        (Ok(Some(link_header)), _) => {
                             present.outsides.extend(self.outside(device, link_header));
-                        })
-                    };
-                    match (added, pattern.name()) {
+                            found = true;
+                        }
                         (Err(error), Some(name)) => {
                             found = true;
                             present.absent(name, is_inside, Some(one_line(&error)));
                         }
                         // What a glob can not mean, it does not mean.
-                        (Err(_), None) => {}
-                        (Ok(()), _) => found = true,
+                        (Ok(None), _) | (Err(_), None) => {}
                     }
                 }
                 if let (false, Some(name)) = (found, pattern.name()) {
@@ -260,6 +267,23 @@ impl Present {
         outsides.chain(self.insides.iter().cloned()).collect()
     }
 
+    /// True when this outside interface is among those here, with the same settings; it
+    /// may have another name.
+    pub fn helps(&self, outside: &Outside) -> bool {
+        self.outsides.iter().any(|known| {
+            let Outside {
+                device,
+                link_header,
+                control_ports,
+                advertise,
+            } = known;
+            device.index == outside.device.index
+                && *link_header == outside.link_header
+                && *control_ports == outside.control_ports
+                && *advertise == outside.advertise
+        })
+    }
+
     /// True when this is known to be wrong with a named interface.
     pub fn knows_fault(&self, name: &str, fault: &str) -> bool {
         let mut absent = self.absent.iter();
@@ -352,7 +376,7 @@ mod tests {
     fn chosen(selection: &Selection, names: &[&str]) -> [Vec<String>; 3] {
         let present = selection.choose(devices(names), |device| {
             ensure!(!device.name.starts_with("odd"), "an odd one");
-            Ok(14)
+            Ok(Some(14))
         });
         [
             present
@@ -406,7 +430,7 @@ mod tests {
         let odd = selection(&["odd0", "*"], &[]);
         let present = odd.choose(devices(&["odd0", "odd1", "wan0"]), |device| {
             ensure!(device.name == "wan0", "no link type for {}", device.name);
-            Ok(0)
+            Ok(Some(0))
         });
         assert_eq!(present.to_string(), "wan0; waiting for odd0");
         let fault = present.absent[0].fault.as_deref();
@@ -427,14 +451,14 @@ mod tests {
             ("wan1".parse().unwrap(), second),
         ];
         placed.check().unwrap();
-        let present = placed.choose(devices(&["wan0", "wan1", "wan2"]), |_| Ok(14));
+        let present = placed.choose(devices(&["wan0", "wan1", "wan2"]), |_| Ok(Some(14)));
         let [one, two] = &present.outsides[..] else {
             panic!("{present:?}");
         };
         assert!(one.control_ports.iter().eq(&[21, 2121]) && two.control_ports.iter().eq(&[2121]));
         assert_eq!((one.advertise, two.advertise), (Some(first), Some(second)));
         placed.detect = true;
-        let present = placed.choose(devices(&["wan2"]), |_| Ok(14));
+        let present = placed.choose(devices(&["wan2"]), |_| Ok(Some(14)));
         assert_eq!(present.outsides[0].advertise, Some(first));
     }
 
@@ -460,7 +484,7 @@ mod tests {
     #[test]
     fn what_is_given_up_is_waited_for() {
         let wan = selection(&["wan0", "eth*"], &[]);
-        let mut present = wan.choose(devices(&["wan0", "eth0"]), |_| Ok(14));
+        let mut present = wan.choose(devices(&["wan0", "eth0"]), |_| Ok(Some(14)));
         for device in devices(&["wan0", "eth0"]) {
             assert!(present.selects(device.index, Direction::Egress));
             present.give_up(&device, "full");

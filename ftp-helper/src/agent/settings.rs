@@ -1,5 +1,7 @@
 //! What the agent was asked to do, and how that gets into the maps.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use ftp_helper_common::{
     address::Address,
@@ -11,6 +13,7 @@ use super::{Outside, Present, Selection};
 use crate::{
     control_ports,
     datapath::{Maps, Orders},
+    device::Device,
     kubernetes::{self, Discovered},
     mark::Mark,
     metrics::Listen,
@@ -67,17 +70,25 @@ impl Settings {
     /// Writes everything that is wanted. What programs of an earlier start still
     /// work with is left in place: [`withdraw`](Self::withdraw) comes later.
     pub fn apply(&self, maps: &mut Maps) -> Result<()> {
+        self.apply_since(&Present::default(), maps)
+    }
+
+    /// The same where everything is in force for the interfaces of `before`: what an
+    /// administrator has changed there since stays.
+    pub fn apply_since(&self, before: &Present, maps: &mut Maps) -> Result<()> {
         maps.reserved_ports.store(&PortSet::reserved()?)?;
         maps.denied_ports.store(&self.denied_ports)?;
         maps.fxp_networks.store(&self.fxp)?;
-        for outside in &self.present.outsides {
+        let outsides = self.present.outsides.iter();
+        let outsides: Vec<&Outside> = outsides.filter(|it| !before.helps(it)).collect();
+        for outside in &outsides {
             let ifindex = outside.device.index;
             maps.interfaces.insert(&ifindex, &self.interface(outside))?;
             for key in keys(outside) {
                 maps.control_ports.insert(&key, &control_port::OPEN)?;
             }
         }
-        self.discovered.add(&self.present, maps);
+        self.discovered.add(&outsides, maps);
         for inside in &self.present.insides {
             maps.interfaces
                 .insert(&inside.index, &self.inside_interface())?;
@@ -89,6 +100,11 @@ impl Settings {
 
     /// Removes what is no longer wanted; for when all programs are in place.
     pub fn withdraw(&self, maps: &mut Maps) -> Result<()> {
+        self.withdraw_since(&Present::default(), maps)
+    }
+
+    /// As [`apply_since`](Self::apply_since).
+    pub fn withdraw_since(&self, before: &Present, maps: &mut Maps) -> Result<()> {
         for (key, value) in maps.control_ports.entries()? {
             let mut outsides = self.present.outsides.iter();
             let outside = outsides.find(|outside| outside.device.index == key.ifindex);
@@ -96,6 +112,7 @@ impl Settings {
                 None => {
                     maps.control_ports.remove(&key)?;
                 }
+                Some(outside) if before.helps(outside) => {}
                 Some(outside) if !outside.control_ports.contains(&key.port) => {
                     let value = self.discovered.unconfigured(key.port, value);
                     maps.control_ports.insert(&key, &value)?;
@@ -116,7 +133,8 @@ impl Settings {
     /// Changes over to what Services want now, and touches nothing else: what an
     /// administrator has added stays.
     pub fn rediscover(&self, maps: &mut Maps) -> Result<()> {
-        self.discovered.add(&self.present, maps);
+        let outsides: Vec<&Outside> = self.present.outsides.iter().collect();
+        self.discovered.add(&outsides, maps);
         // New ports count before old ones go.
         self.summarise(maps)?;
         self.discovered.drain(maps)?;
@@ -174,6 +192,22 @@ impl Settings {
         .filter(|(wanted, _)| *wanted)
         .fold(self.discovered.flags(), |bits, (_, bit)| bits | bit)
     }
+}
+
+/// Frees what belongs to devices that are gone: there has to be room for what comes.
+pub(super) fn forget_gone(maps: &mut Maps) -> Result<()> {
+    let there: HashSet<u32> = Device::all()?.iter().map(|device| device.index).collect();
+    for (index, _) in maps.interfaces.entries()? {
+        if !there.contains(&index) {
+            maps.interfaces.remove(&index)?;
+        }
+    }
+    for (key, _) in maps.control_ports.entries()? {
+        if !there.contains(&key.ifindex) {
+            maps.control_ports.remove(&key)?;
+        }
+    }
+    Ok(())
 }
 
 /// Keys of the map of control ports.

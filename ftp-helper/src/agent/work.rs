@@ -55,6 +55,7 @@ impl Agent {
     pub(super) async fn work(&mut self) -> Result<()> {
         let Self {
             settings,
+            at_start: _,
             pins,
             datapath,
             events,
@@ -72,6 +73,8 @@ impl Agent {
         // What is new from here on can be told.
         hub.look(&datapath.maps.counters);
         let mut news = News::Told;
+        // Whether it could not be followed what became of interfaces.
+        let mut behind = false;
         // After a suspended machine wakes up, once is enough.
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,13 +132,15 @@ impl Agent {
                 }
                 changes = links.changes() => changes?,
                 _ = retry.tick() => {
-                    if !settings.present.has_fault() {
+                    if !behind && !settings.present.has_fault() {
                         continue;
                     }
                     Changes::default()
                 }
             };
-            match follow(settings, datapath, pins, observer, &changes) {
+            let followed = follow(settings, datapath, pins, observer, &changes);
+            behind = followed.is_err();
+            match followed {
                 Ok(false) => {}
                 Ok(true) => {
                     expiry.settings_changed();

@@ -160,11 +160,11 @@ const EXIT_CODES: &str = "Exit codes:
   4  nothing is loaded, or no agent runs where the command needs one";
 
 impl Cli {
-    /// Reads a command line, and the configuration file that it names. Ends the
-    /// process when it makes no sense, as is usual.
+    /// Reads a command line, and the configuration file that it names. What clap has to
+    /// say, be it help, is an error of its own type.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-        let matches = Self::command().get_matches_from(&arguments);
+        let matches = Self::command().try_get_matches_from(&arguments)?;
         let file = matches
             .subcommand_matches("run")
             .and_then(|given| Some((given, given.get_one::<PathBuf>("config")?)));
@@ -239,6 +239,15 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// An agent that reads its command line again must not end by that.
+    #[test]
+    fn what_makes_no_sense_ends_no_process() {
+        let words = ["ftp-helper", "run", "-i", "lo", "--group", "no-such-group"];
+        let error = Cli::read(words.map(OsString::from)).unwrap_err();
+        assert!(error.is::<clap::Error>(), "{error:?}");
+        assert!(error.to_string().contains("no-such-group"), "{error}");
     }
 
     #[test]

@@ -3,21 +3,21 @@
 use std::{fs, path::PathBuf};
 
 use super::detach;
-use crate::pins::AttachmentPin;
+use crate::pins::{AttachmentPin, PinDirectory};
 
 /// Pins of a start that is not complete yet. Unless [`keep`](Self::keep) is
 /// called, they are removed again: a start that fails leaves nothing new.
 #[derive(Debug, Default)]
 pub struct NewPins {
-    directory: Option<PathBuf>,
+    directory: Option<PinDirectory>,
     maps: Vec<PathBuf>,
     attachments: Vec<AttachmentPin>,
 }
 
 impl NewPins {
     /// Remembers the directory that was made.
-    pub fn directory(&mut self, path: impl Into<PathBuf>) {
-        self.directory = Some(path.into());
+    pub fn directory(&mut self, pins: &PinDirectory) {
+        self.directory = Some(pins.clone());
     }
 
     /// Remembers a map that is about to be pinned.
@@ -48,8 +48,8 @@ impl Drop for NewPins {
         for path in &self.maps {
             let _ = fs::remove_file(path);
         }
-        if let Some(path) = &self.directory {
-            let _ = fs::remove_dir(path);
+        if let Some(pins) = &self.directory {
+            let _ = pins.remove();
         }
     }
 }

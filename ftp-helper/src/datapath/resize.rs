@@ -14,6 +14,8 @@
 use std::{
     fs,
     hash::Hash,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +23,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use aya::Pod;
 use ftp_helper_common::interface::flags::FROZEN;
+use nix::unistd::{Gid, chown};
 use tracing::info;
 
 use super::{
@@ -168,7 +171,18 @@ fn prepare<K: Pod + Eq + Hash, V: Pod>(
     let Some(old) = old else { return Ok(()) };
     let path = pins.next_map(old.name());
     sys::pin(new.descriptor(), &path)
-        .with_context(|| format!("can not pin the map {}", path.display()))
+        .with_context(|| format!("can not pin the map {}", path.display()))?;
+    // Who may read the old one may read this one.
+    same_readers(&pins.map(old.name()), &path)
+        .with_context(|| format!("can not let the same users read {}", path.display()))
+}
+
+fn same_readers(old: &Path, new: &Path) -> Result<()> {
+    let (old, fresh) = (fs::metadata(old)?, fs::metadata(new)?);
+    if old.gid() != fresh.gid() {
+        chown(new, None, Some(Gid::from_raw(old.gid())))?;
+    }
+    Ok(fs::set_permissions(new, old.permissions())?)
 }
 
 fn copy<K: Pod + Eq + Hash, V: Pod>(

@@ -8,6 +8,7 @@ use aya_obj::generated::bpf_attach_type;
 use ftp_helper_common::session::Direction;
 
 use super::{
+    error::os_error,
     order::Order,
     program::{self, Program},
     sys::{self, Place},
@@ -42,8 +43,13 @@ pub(super) fn replace(
     let updated =
         sys::open_pin(&pin.path).and_then(|link| sys::update_link(link.as_fd(), program.as_fd()));
     match updated {
-        // A neighbour that is gone is no reason to refuse an attachment that works.
-        Ok(()) => Ok(Some(holds(program, pin, order).unwrap_or(false))),
+        // A neighbour that is gone is no reason to refuse an attachment that works; and
+        // where names may not be looked up any more, nothing can be said against it.
+        Ok(()) => {
+            Ok(Some(holds(program, pin, order).unwrap_or_else(|error| {
+                os_error(&error) == Some(libc::EPERM)
+            })))
+        }
         Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(None),
         Err(error) => Err(error)
             .with_context(|| format!("can not take over the pinned link {}", pin.path.display())),

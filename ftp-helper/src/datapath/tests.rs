@@ -475,7 +475,7 @@ fn a_start_that_fails_leaves_nothing() {
         let device = Device::find("wan0").unwrap();
         pins.create().unwrap();
         let mut new = NewPins::default();
-        new.directory(pins.path());
+        new.directory(pins);
         let datapath = Datapath::load_pinned(0, SESSION_LIMIT, pins, &mut new).unwrap();
         datapath
             .attach(

@@ -42,7 +42,7 @@ impl Attachment {
             technique: pin.technique.word(),
             ..Self::default()
         };
-        if Device::find(&Device::name_of(pin.device.index)).is_err() {
+        if !Device::exists(pin.device.index) {
             return Self {
                 attached: Some(false),
                 fault: Some("the interface is gone".to_owned()),

@@ -246,10 +246,9 @@ fn interfaces(pins: &PinDirectory, pinned: &Pins) -> Result<Vec<InterfaceStatus>
 
 impl InterfaceStatus {
     fn of(index: u32, role: Role) -> Self {
-        let name = Device::name_of(index);
         Self {
-            present: Device::find(&name).is_ok(),
-            name,
+            present: Device::exists(index),
+            name: Device::name_of(index),
             index,
             role,
             advertised: None,

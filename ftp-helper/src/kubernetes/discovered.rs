@@ -16,7 +16,7 @@ use ftp_helper_common::{
 use tracing::warn;
 
 use super::Wanted;
-use crate::{agent::Present, cli::one_line, datapath::Maps};
+use crate::{agent::Outside, cli::one_line, datapath::Maps};
 
 /// What is known of Services.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -40,13 +40,13 @@ impl Discovered {
         }
     }
 
-    /// Adds what Services want. What can not be added does not keep the rest from
+    /// Adds what Services want to these interfaces. What can not be added does not keep the rest from
     /// being helped.
-    pub fn add(&self, present: &Present, maps: &mut Maps) {
+    pub fn add(&self, outsides: &[&Outside], maps: &mut Maps) {
         let Self::Known(wanted) = self else {
             return;
         };
-        if let Err(error) = add(wanted, present, maps) {
+        if let Err(error) = add(wanted, outsides, maps) {
             warn!(
                 "not everything that Services want can be done: {}",
                 one_line(&error)
@@ -102,14 +102,14 @@ impl Discovered {
     }
 }
 
-fn add(wanted: &Wanted, present: &Present, maps: &mut Maps) -> Result<()> {
+fn add(wanted: &Wanted, outsides: &[&Outside], maps: &mut Maps) -> Result<()> {
     // First: a connection that is taken on has to find its address.
     for (endpoint, address) in &wanted.advertised {
         let endpoint = Endpoint::new(endpoint.ip().into(), endpoint.port());
         maps.advertised
             .insert(&endpoint, &Address::from(*address))?;
     }
-    for outside in &present.outsides {
+    for outside in outsides {
         for port in &wanted.ports {
             let key = ControlPort {
                 ifindex: outside.device.index,

@@ -15,7 +15,11 @@ use kube::{
     config::KubeConfigOptions,
     runtime::watcher::{self, DefaultBackoff},
 };
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+    time::sleep,
+};
 use tracing::{info, warn};
 
 use super::{
@@ -326,8 +330,10 @@ async fn client() -> Result<(String, Client)> {
         )?
     };
     let api = config.cluster_url.to_string();
-    let client = Client::try_from(config).context("can not use the settings of the API")?;
-    Ok((api, client))
+    // A kubeconfig may name a program that is asked for a token, and is waited for.
+    let made = spawn_blocking(move || Client::try_from(config));
+    let client = made.await.context("the client was not made")?;
+    Ok((api, client.context("can not use the settings of the API")?))
 }
 
 /// Seconds since 1970.

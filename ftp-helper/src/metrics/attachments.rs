@@ -59,7 +59,7 @@ fn fault(pinned: &[AttachmentPin], device: &Device, direction: Direction) -> Opt
     if device.index == 0 {
         return Some("there is no such interface now, or it can not be helped".to_owned());
     }
-    if Device::find(&Device::name_of(device.index)).is_err() {
+    if !Device::exists(device.index) {
         return Some("the interface is gone".to_owned());
     }
     let here =

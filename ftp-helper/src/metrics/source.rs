@@ -16,6 +16,7 @@ use super::{
     snapshot::{Expectations, Kubernetes, Pool, Sessions, Snapshot, Table},
 };
 use crate::{
+    clock,
     datapath::maps::{
         CLIENTS, CONTROL_PORTS, Census, Counters, EXPECTATIONS, HANDSHAKES, INTERFACES, PortWords,
         RESERVED_PORTS, SESSIONS,
@@ -99,11 +100,12 @@ impl Source {
 
     /// Also the outside ports at which data connections are awaited, by interface.
     fn expectations(&self, snapshot: &mut Snapshot) -> Result<HashMap<u32, HashSet<u16>>> {
+        let now = clock::now()?;
         let mut expectations = Expectations::default();
         let mut awaited: HashMap<u32, HashSet<u16>> = HashMap::new();
         let entries = self.expectations.visit(|key, expectation| {
             expectations.add(expectation.kind);
-            if expectation.outgoing == 0 {
+            if expectation.outgoing == 0 && expectation.expires > now {
                 let ports = awaited.entry(expectation.ifindex).or_default();
                 ports.insert(key.destination.port);
             }

@@ -448,14 +448,25 @@ mod tests {
         table
     }
 
+    /// The table of what is counted.
+    fn reasons() -> String {
+        let mut table = String::from("| reason | class | meaning |\n|---|---|---|\n");
+        for reason in Reason::ALL {
+            let (word, class, help) = (reason.word(), reason.class().word(), reason.help());
+            writeln!(table, "| `{word}` | `{class}` | {help} |").unwrap();
+        }
+        table
+    }
+
     #[test]
-    fn the_documentation_has_every_metric_as_it_is() {
+    fn the_documentation_has_every_metric_and_reason_as_it_is() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
         let documentation = fs::read_to_string(path).unwrap();
-        let table = table();
-        assert!(
-            documentation.contains(&table),
-            "docs/metrics.md has another table; this is what it has to be:\n{table}"
-        );
+        for table in [table(), reasons()] {
+            assert!(
+                documentation.contains(&table),
+                "docs/metrics.md has another table; this is what it has to be:\n{table}"
+            );
+        }
     }
 }

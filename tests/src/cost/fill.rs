@@ -201,7 +201,7 @@ impl Level {
         let directory = PinDirectory::new(path);
         let mut pins = NewPins::default();
         directory.create()?;
-        pins.directory(path);
+        pins.directory(&directory);
         let mut datapath = Datapath::load_pinned(0, ROOM, &directory, &mut pins)?;
         let maps = &mut datapath.maps;
         maps.interfaces.insert(

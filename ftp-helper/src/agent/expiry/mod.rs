@@ -70,7 +70,7 @@ impl Expiry {
 
     /// Other ports may be control ports now.
     pub(super) fn settings_changed(&mut self) {
-        self.sessions.start_over();
+        self.sessions.ports_changed();
     }
 
     /// Removes and counts expectations whose time is over.

@@ -50,8 +50,9 @@ pub(super) struct Sessions {
     part: usize,
     step: Step,
     count: Count,
-    /// Interfaces and ports of servers that the walk saw.
-    used: HashSet<(u32, u16)>,
+    /// Interfaces and ports of servers that the walk saw; `None` when ports have changed
+    /// since it began.
+    used: Option<HashSet<(u32, u16)>>,
 }
 
 /// Where the walk is.
@@ -73,7 +74,7 @@ impl Sessions {
             part: part(capacity),
             step: Step::Pause(0),
             count: Count::default(),
-            used: HashSet::new(),
+            used: None,
         }
     }
 
@@ -85,9 +86,14 @@ impl Sessions {
         self.count.event(event);
     }
 
-    /// What the walk saw so far says nothing about the ports that are there now.
-    pub(super) fn start_over(&mut self) {
-        self.step = Step::Pause(0);
+    /// What the walk saw so far says nothing about the ports that are there now: the next
+    /// one follows at once. This one goes on, so that frequent changes keep no session from
+    /// its end.
+    pub(super) fn ports_changed(&mut self) {
+        self.used = None;
+        if let Step::Pause(until) = &mut self.step {
+            *until = 0;
+        }
     }
 
     pub(super) fn turn(&mut self, maps: &mut Maps, now: u64) -> Result<Turn> {
@@ -143,7 +149,7 @@ impl Sessions {
             Step::Pause(until) if now < *until => Ok(None),
             Step::Pause(_) => {
                 self.count = Count::default();
-                self.used.clear();
+                self.used = Some(HashSet::new());
                 self.step = Step::Walk(Cursor::default(), now);
                 Ok(Some(0))
             }
@@ -156,14 +162,17 @@ impl Sessions {
                         remove(maps, &key)?;
                     } else {
                         self.count.add(&key, &session);
-                        self.used
-                            .insert((session.ifindex, server_port(&key, &session)));
+                        if let Some(used) = &mut self.used {
+                            used.insert((session.ifindex, server_port(&key, &session)));
+                        }
                     }
                 }
                 self.step = if let Some(next) = walked.next {
                     Step::Walk(next, started)
                 } else {
-                    control_ports::release_unused(maps, &self.used)?;
+                    if let Some(used) = &self.used {
+                        control_ports::release_unused(maps, used)?;
+                    }
                     Step::Correct(self.count.finish(), started)
                 };
                 Ok(Some(looked))
@@ -171,7 +180,10 @@ impl Sessions {
             Step::Correct(correction, started) => {
                 let (looked, more) = correction.step(&mut maps.clients, most)?;
                 if !more {
-                    self.step = Step::Pause(started.saturating_add(PAUSE));
+                    self.step = Step::Pause(match self.used {
+                        Some(_) => started.saturating_add(PAUSE),
+                        None => 0,
+                    });
                 }
                 Ok(Some(looked))
             }
@@ -314,6 +326,24 @@ mod tests {
             assert!(!maps.clients.entries().unwrap().is_empty());
             sessions.turn(maps, seconds(1910)).unwrap();
             assert!(maps.clients.entries().unwrap().is_empty());
+        });
+    }
+
+    #[test]
+    fn changes_of_ports_keep_no_session_from_its_end() {
+        with_maps(|maps| {
+            for port in 1..=8 {
+                maps.sessions
+                    .insert(&key(7, port), &session(false, 1))
+                    .unwrap();
+            }
+            let mut sessions = Sessions::new(16, LIMITS);
+            sessions.part = 1;
+            for _ in 0..100 {
+                sessions.ports_changed();
+                sessions.turn(maps, seconds(1900)).unwrap();
+            }
+            assert!(left(maps).is_empty());
         });
     }
 

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow};
 use aya::{
     Pod,
     maps::{HashMap, IterableMap as _, Map, MapData, MapError},
@@ -92,7 +92,7 @@ impl<K: Pod + Eq + Hash, V: Pod> Table<K, V> {
     pub fn insert(&mut self, key: &K, value: &V) -> Result<()> {
         self.map
             .insert(key, value, 0)
-            .with_context(|| format!("can not write map {}", self.name))
+            .map_err(|error| self.not_written(error))
     }
 
     /// Sets the value of a key that is not there yet; false when it is.
@@ -100,14 +100,16 @@ impl<K: Pod + Eq + Hash, V: Pod> Table<K, V> {
         match self.map.insert(key, value, NO_EXIST) {
             Ok(()) => Ok(true),
             Err(error) if map_os_error(&error) == Some(libc::EEXIST) => Ok(false),
-            Err(error) if map_os_error(&error) == Some(libc::E2BIG) => {
-                bail!(
-                    "map {} is full: it takes {} entries",
-                    self.name,
-                    self.capacity
-                )
-            }
-            Err(error) => Err(error).with_context(|| format!("can not write map {}", self.name)),
+            Err(error) => Err(self.not_written(error)),
+        }
+    }
+
+    fn not_written(&self, error: MapError) -> Error {
+        let Self { name, capacity, .. } = self;
+        if map_os_error(&error) == Some(libc::E2BIG) {
+            anyhow!("map {name} is full: it takes {capacity} entries")
+        } else {
+            Error::from(error).context(format!("can not write map {name}"))
         }
     }
 
