@@ -37,6 +37,11 @@ impl TcpCounters {
             probes: self.probes - earlier.probes,
         }
     }
+
+    /// True when something was sent again that was no probe: it got lost.
+    pub const fn has_losses(&self) -> bool {
+        self.timeouts > 0 || self.repeated > self.probes
+    }
 }
 
 /// Two lines belong together: the first has the names, the second the numbers.

@@ -21,7 +21,14 @@ fn pins() -> Result<BTreeMap<String, u64>> {
         .map(|entry| {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            Ok((name, entry.metadata()?.ino()))
+            // That of a filter is its program's, which may have been replaced and put back.
+            let is_filter = name.starts_with("filter_");
+            let inode = if is_filter {
+                0
+            } else {
+                entry.metadata()?.ino()
+            };
+            Ok((name, inode))
         })
         .collect()
 }

@@ -71,7 +71,7 @@ fn in_one_write(
         duet.server_says("200 all of it\r\n")?;
         duet.client_says("NOOP\r\n")?;
         let repeated = TcpCounters::of(&lab.client)?.since(before);
-        ensure!(repeated == TcpCounters::default(), "{repeated:?}");
+        ensure!(!repeated.has_losses(), "{repeated:?}");
         assert_eq!(
             agent.count("announcement_rewritten")?,
             u64::from(announcements)
@@ -146,7 +146,7 @@ fn the_last_words() {
         duet.server_says("221 bye\r\n")?;
         sleep(Duration::from_millis(50));
         let repeated = TcpCounters::of(&lab.client)?.since(before);
-        ensure!(repeated == TcpCounters::default(), "{repeated:?}");
+        ensure!(!repeated.has_losses(), "{repeated:?}");
         assert!(was_split(agent)?, "the test is about pieces");
         Ok(())
     });
