@@ -90,6 +90,13 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         .map_or(RUN_TIME, Failure::code)
 }
 
+/// An error with its causes, on one line.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
@@ -134,5 +141,11 @@ mod tests {
         assert_eq!(Failure::not_running("no agent").to_string(), "no agent");
         let error = anyhow::Error::from(Failure::not_found("nothing")).context("it failed");
         assert_eq!(format!("{error:#}"), "it failed: nothing");
+    }
+
+    #[test]
+    fn errors_take_one_line() {
+        let error = anyhow!("the end\nof it").context("it failed");
+        assert_eq!(one_line(&error), "it failed: the end of it");
     }
 }

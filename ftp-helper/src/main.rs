@@ -3,8 +3,8 @@
 use std::{env, process::ExitCode};
 
 use ftp_helper::{
-    cli::{Cli, one_line},
-    failure,
+    cli::Cli,
+    failure::{self, one_line},
 };
 
 fn main() -> ExitCode {

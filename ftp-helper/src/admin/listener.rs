@@ -24,7 +24,7 @@ use nix::{
 use tracing::warn;
 
 use super::RunDirectory;
-use crate::{cli::one_line, pins::PinDirectory};
+use crate::{failure::one_line, pins::PinDirectory};
 
 /// Clients that wait to be let in.
 const WAITING: i32 = 16;

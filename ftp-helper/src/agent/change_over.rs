@@ -6,9 +6,9 @@ use tracing::{debug, info, warn};
 
 use super::{Settings, settings::forget_gone};
 use crate::{
-    cli::one_line,
     datapath::{Datapath, NewPins, Wanted, detach},
     device::Device,
+    failure::one_line,
     logging,
     pins::{AttachmentPin, PinDirectory, direction_word},
 };

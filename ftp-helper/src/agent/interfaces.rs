@@ -10,9 +10,9 @@ use super::{
     settings::forget_gone,
 };
 use crate::{
-    cli::one_line,
     datapath::{Datapath, NewPins},
     device::Device,
+    failure::one_line,
     metrics::Observer,
     pins::PinDirectory,
 };

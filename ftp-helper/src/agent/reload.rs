@@ -4,7 +4,7 @@ use anyhow::Result;
 use tracing::{info, warn};
 
 use super::{Agent, Settings, change_over::change_over, changes::changes};
-use crate::{admin::protocol::Reloaded, cli::one_line, datapath::NewPins, pins::PinDirectory};
+use crate::{admin::protocol::Reloaded, datapath::NewPins, failure::one_line, pins::PinDirectory};
 
 impl Agent {
     /// Changes over to other settings, and says what became of it, to the log too.

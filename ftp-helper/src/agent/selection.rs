@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use ftp_helper_common::session::Direction;
 
 use super::Pattern;
-use crate::{cli::one_line, device::Device};
+use crate::{device::Device, failure::one_line};
 
 /// What the settings say about interfaces, whether they are there or not.
 #[derive(Clone, Debug, Default)]

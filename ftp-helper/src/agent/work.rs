@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     admin::Hub,
-    cli::one_line,
     clock::{self, seconds},
     datapath::{EventRing, KernelLog, Maps},
     device::Names,
+    failure::one_line,
     kubernetes::Discovered,
     logging,
     metrics::{Cleanup, Observer},

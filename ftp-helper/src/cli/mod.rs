@@ -35,7 +35,7 @@ use clap::{
 use crate::{
     admin::{RunDirectory, place},
     config as file,
-    failure::Failure,
+    failure::{Failure, one_line},
     logging,
     output::Format,
     pins::{self, PinDirectory},
@@ -117,8 +117,8 @@ enum Command {
     ///
     /// NEW, USED, EXPIRED, EVICTED: an awaited data connection. REWRITE, ACCEPTED,
     /// REJECTED(reason): an announcement. OPEN, CLOSE, TLS, CLEAR: a control
-    /// connection. DROPPED, FAILED: a fault. LOST: events that nobody was told
-    /// of. Ends with 4 when no agent runs, or no more; with 0 by Ctrl-C.
+    /// connection. DROPPED: a packet. FAILED: a limit, or a fault. LOST: events that
+    /// nobody was told of. Ends with 4 when no agent runs, or no more; with 0 by Ctrl-C.
     Watch(watch::Arguments),
     /// Tell what happened on a control connection, and why its data did not come
     ///
@@ -223,13 +223,6 @@ fn misconfigured(error: &anyhow::Error) -> anyhow::Error {
     Failure::usage(one_line(error)).into()
 }
 
-/// An error with its causes, on one line.
-pub fn one_line(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -248,11 +241,5 @@ mod tests {
         let error = Cli::read(words.map(OsString::from)).unwrap_err();
         assert!(error.is::<clap::Error>(), "{error:?}");
         assert!(error.to_string().contains("no-such-group"), "{error}");
-    }
-
-    #[test]
-    fn errors_take_one_line() {
-        let error = anyhow::anyhow!("the end\nof it").context("it failed");
-        assert_eq!(one_line(&error), "it failed: the end of it");
     }
 }

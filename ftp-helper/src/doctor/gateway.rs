@@ -20,9 +20,9 @@ use super::probe::{
 };
 use crate::{
     agent::Settings,
-    cli::one_line,
     datapath::maps::{CONTROL_PORTS, INTERFACES, Interfaces, Ports},
     device::Device,
+    failure::one_line,
     pins::{PinDirectory, Pins},
     ports::PortRange,
 };

@@ -21,7 +21,7 @@ pub use self::{
     gateway::Gateway,
     start::OnConflict,
 };
-use crate::cli::one_line;
+use crate::failure::one_line;
 
 /// Runs checks, in their order.
 pub fn examine(gateway: &Gateway, checks: &[&'static Check]) -> Vec<Finding> {

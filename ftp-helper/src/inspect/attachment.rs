@@ -5,10 +5,10 @@ use ftp_helper_common::session::Direction;
 use serde::Serialize;
 
 use crate::{
-    cli::one_line,
     datapath::chain,
     device::Device,
     doctor::probe::stops::{self, Stop},
+    failure::one_line,
     output::Tone,
     pins::{AttachmentPin, direction_word},
 };

@@ -36,7 +36,7 @@ pub enum State {
     Encrypted,
     /// On another port, and not known to be FTP yet
     Candidate,
-    /// On another port or in another language: it is not helped
+    /// On another port, and not FTP after all: it is not helped
     Rejected,
     /// Over; kept for segments that are repeated
     Closed,

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     admin::RunDirectory,
     at_work::{AtWork, at_work},
-    cli::one_line,
     clock,
     datapath::maps::{
         CLIENTS, CONTROL_PORTS, Census, EXPECTATIONS, HANDSHAKES, INTERFACES,
@@ -26,6 +25,7 @@ use crate::{
     },
     device::Device,
     doctor::{CHECKS, Finding, Gateway, Status as Verdict},
+    failure::one_line,
     metrics::snapshot::Sessions,
     output::{Fact, Object, Section, Tone, layout::Grid, or_dash},
     pins::{PinDirectory, Pins},

@@ -16,7 +16,7 @@ use ftp_helper_common::{
 use tracing::warn;
 
 use super::Wanted;
-use crate::{agent::Outside, cli::one_line, datapath::Maps};
+use crate::{agent::Outside, datapath::Maps, failure::one_line};
 
 /// What is known of Services.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

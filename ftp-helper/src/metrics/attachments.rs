@@ -9,10 +9,10 @@ use ftp_helper_common::session::Direction;
 
 use super::observer::Selected;
 use crate::{
-    cli::one_line,
     datapath::{chain, runs_on_tcx},
     device::Device,
     doctor::probe::tc,
+    failure::one_line,
     pins::{AttachmentPin, PinDirectory, Technique, direction_word},
 };
 

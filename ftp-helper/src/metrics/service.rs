@@ -21,7 +21,7 @@ use super::{
     source::Source,
     text::{self, Form},
 };
-use crate::{cli::one_line, pins::PinDirectory};
+use crate::{failure::one_line, pins::PinDirectory};
 
 /// How long the maps are not walked again.
 const FRESH: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use super::{
     sample::Source,
     state::{Key, State, Wish},
 };
-use crate::{cli::one_line, failure::Failure};
+use crate::failure::{Failure, one_line};
 
 /// Puts the terminal back when it goes away.
 struct Restore;

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::Check;
 use crate::{
-    cli::one_line,
     datapath::Datapath,
     doctor::{Finding, Gateway},
+    failure::one_line,
     preflight::{VMLINUX_BTF, kernel_release, missing_capabilities},
 };
 
