@@ -6,10 +6,16 @@ mod options;
 use anyhow::Result;
 
 pub(crate) use self::options::Options;
-use crate::{evidence, process, setup};
+use crate::{
+    evidence, process,
+    setup::{self, debian},
+};
 
 /// The others that could do ftp-helper's work, and what loads a gateway.
 const PACKAGES: [&str; 4] = ["conntrackd", "iperf3", "nfct", "openvswitch-switch"];
+
+/// Those of them that would start with the system.
+const SERVICES: [&str; 2] = ["conntrackd", "openvswitch-switch"];
 
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -36,13 +42,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Installs what is compared with, where that is possible: what is missing is not
 /// measured.
 fn provide_peers() {
-    if !setup::debian::is_present() {
+    if !debian::is_present() {
         return;
     }
     for package in PACKAGES {
-        if let Err(error) = setup::debian::install("a peer to compare with", &[package.to_owned()])
-        {
+        if let Err(error) = provide(package) {
             println!("  not compared with {package}: {error:#}");
         }
     }
+}
+
+fn provide(package: &str) -> Result<()> {
+    let is_new = debian::install("a peer to compare with", &[package.to_owned()])?;
+    if is_new && SERVICES.contains(&package) {
+        debian::disable(package)?;
+    }
+    Ok(())
 }

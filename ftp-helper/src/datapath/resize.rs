@@ -179,7 +179,8 @@ fn prepare<K: Pod + Eq + Hash, V: Pod>(
 
 fn same_readers(old: &Path, new: &Path) -> Result<()> {
     let (old, fresh) = (fs::metadata(old)?, fs::metadata(new)?);
-    if old.gid() != fresh.gid() {
+    // Where no group may, there may be no right to hand anything to it either.
+    if old.mode() & 0o070 != 0 && old.gid() != fresh.gid() {
         chown(new, None, Some(Gid::from_raw(old.gid())))?;
     }
     Ok(fs::set_permissions(new, old.permissions())?)

@@ -79,6 +79,9 @@ fn build(profile: &str) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo
         .env(variable, "-C target-feature=+crt-static")
+        // These would count instead.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .args(["build", "--locked", "--package", "ftp-helper"])
         .args(["--profile", profile, "--target", &target]);
     process::run(&mut cargo)?;

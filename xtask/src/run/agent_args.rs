@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 /// The agent's options that go with any command and take a value.
-const GLOBAL_OPTIONS: [&str; 2] = ["--pin-dir", "--log-level"];
+const GLOBAL_OPTIONS: [&str; 3] = ["--pin-dir", "--run-dir", "--log-level"];
 
 /// The arguments to start the agent with: `run` is added where no command is named,
 /// and the interface that `default_interface` finds where `run` names none.
@@ -45,9 +45,10 @@ fn command_position(args: &[String]) -> usize {
     position.min(args.len())
 }
 
+/// A configuration file names interfaces itself, and flags would win over it.
 fn settles_interface(arg: &str) -> bool {
-    matches!(arg, "-h" | "--help" | "--interface")
-        || arg.starts_with("--interface=")
+    let option = arg.split_once('=').map_or(arg, |(option, _)| option);
+    matches!(option, "-h" | "--help" | "--interface" | "--config")
         || (arg.starts_with("-i") && !arg.starts_with("--"))
 }
 
@@ -66,6 +67,15 @@ mod tests {
     fn nothing_means_run_on_the_default_route() {
         assert_eq!(completed(&[]), "run --interface wan0");
         assert_eq!(completed(&["run"]), "run --interface wan0");
+    }
+
+    #[test]
+    fn a_file_names_interfaces_itself() {
+        assert_eq!(completed(&["--config", "a.toml"]), "run --config a.toml");
+        assert_eq!(
+            completed(&["run", "--config=a.toml"]),
+            "run --config=a.toml"
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl Component {
                         debian::is_present() && debian::is_available(DEBIAN_CLIPPY),
                         "there is no package {DEBIAN_CLIPPY}"
                     );
-                    debian::install("the linter of Debian's compiler", &[DEBIAN_CLIPPY.into()])
+                    debian::install("the linter of Debian's compiler", &[DEBIAN_CLIPPY.into()])?;
+                    Ok(())
                 }
             },
         }

@@ -30,15 +30,16 @@ pub(crate) fn is_present() -> bool {
     process::find("apt-get").is_some() && process::find("dpkg-query").is_some()
 }
 
-/// Installs those of `packages` that are not installed; `what` says what for.
-pub(crate) fn install(what: &str, packages: &[String]) -> Result<()> {
+/// Installs those of `packages` that are not installed; `what` says what for. True when
+/// that was any of them.
+pub(crate) fn install(what: &str, packages: &[String]) -> Result<bool> {
     let missing: Vec<_> = packages
         .iter()
         .map(String::as_str)
         .filter(|name| !is_installed(name))
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let failed = || format!("can not install the Debian packages {}", missing.join(" "));
     let mut apt = process::as_root("sh").with_context(failed)?;
@@ -47,7 +48,17 @@ pub(crate) fn install(what: &str, packages: &[String]) -> Result<()> {
         "Install {what} with apt-get: {}",
         missing.join(" ")
     ));
-    process::run(apt.args(["-c", INSTALL, "apt-get-install"]).args(&missing)).with_context(failed)
+    process::run(apt.args(["-c", INSTALL, "apt-get-install"]).args(&missing))
+        .with_context(failed)?;
+    Ok(true)
+}
+
+/// Keeps a service that came with a package from starting with the system.
+pub(crate) fn disable(service: &str) -> Result<()> {
+    process::step(&format!(
+        "Keep the {service} service from starting with the system"
+    ));
+    process::run(process::as_root("update-rc.d")?.args([service, "disable"]))
 }
 
 /// Whether a package can be had; the lists have to be fresh for that.

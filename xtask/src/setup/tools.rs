@@ -116,8 +116,7 @@ fn install(missing: &[&Tool]) -> Result<()> {
     let packages: Vec<_> = missing.iter().map(|it| it.package.to_owned()).collect();
     debian::install("the programs of the lab and the tests", &packages)?;
     if packages.iter().any(|package| package == "vsftpd") {
-        process::step("Keep the vsftpd service from starting with the system");
-        process::run(process::as_root("update-rc.d")?.args(["vsftpd", "disable"]))?;
+        debian::disable("vsftpd")?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::{
     packages::{self, Cache, Package},
     tools::Tools,
 };
-use crate::process;
+use crate::{process, setup::debian};
 
 /// Newer releases keep the modules out of the kernel's own package.
 const MODULE_PACKAGES: [&str; 2] = ["linux-modules-", "linux-binary-"];
@@ -141,7 +141,12 @@ impl Kernel {
 
 /// The newest kernel of the series that can be had.
 fn newest(series: &Series) -> Option<Package> {
-    let mut names = packages::names(&format!("linux-image-{series}."));
+    let prefix = format!("linux-image-{series}.");
+    let mut names = packages::names(&prefix);
+    if names.is_empty() {
+        debian::refresh_lists();
+        names = packages::names(&prefix);
+    }
     names.retain(|name| series.matches(name));
     names.sort_by(|left, right| by_numbers(right, left));
     names.iter().find_map(|name| Package::find(name))
@@ -154,7 +159,12 @@ fn files_to_load(listed: &str) -> Vec<PathBuf> {
         let Some(file) = line.strip_prefix("insmod ") else {
             continue;
         };
-        let file = PathBuf::from(file.split_whitespace().next().unwrap_or_default());
+        // Parameters of the module may follow; the path may have blanks.
+        let ends = [".ko ", ".ko.xz ", ".ko.zst "].into_iter();
+        let end = ends
+            .filter_map(|end| Some(file.find(end)? + end.len()))
+            .min();
+        let file = PathBuf::from(file[..end.unwrap_or(file.len())].trim_end());
         if !files.contains(&file) {
             files.push(file);
         }

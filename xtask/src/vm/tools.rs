@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::packages::{self, Cache, Package};
-use crate::process;
+use crate::{process, setup::debian};
 
 const PACKAGES: [&str; 3] = ["qemu-system-x86", "busybox-static", "kmod"];
 
@@ -27,6 +27,10 @@ impl Tools {
     /// The programs, unpacked if they are not in the cache.
     pub(super) fn provide(cache: &Cache) -> Result<Self> {
         let qemu = Package::find(PACKAGES[0])
+            .or_else(|| {
+                debian::refresh_lists();
+                Package::find(PACKAGES[0])
+            })
             .with_context(|| format!("apt-get knows no package {}", PACKAGES[0]))?;
         let root = cache.provide("tools", &qemu.directory(), |target| {
             process::step("Fetch the emulator (nothing is installed)");
@@ -67,12 +71,22 @@ impl Tools {
 
     /// The program that all of kmod's programs are.
     pub(super) fn kmod_binary(&self) -> PathBuf {
-        self.root.join("bin/kmod")
+        self.binary("kmod")
     }
 
     /// The static busybox.
     pub(super) fn busybox(&self) -> PathBuf {
-        self.root.join("bin/busybox")
+        self.binary("busybox")
+    }
+
+    /// A program that packages for a system with one directory of programs have elsewhere.
+    fn binary(&self, name: &str) -> PathBuf {
+        let merged = self.root.join("usr/bin").join(name);
+        if merged.exists() {
+            merged
+        } else {
+            self.root.join("bin").join(name)
+        }
     }
 
     /// The search path for the libraries of the unpacked programs.
