@@ -115,6 +115,8 @@ reasons! {
         "the announced address is not the sender's own (FTP bounce)";
     WrongFamily = 25, "wrong_family", Refusal,
         "the announced address is of another family than the control connection";
+    Unseen = 26, "unseen", Refusal,
+        "part of a control connection passed unseen and has arrived; it goes on without help";
     Unsolicited = 27, "unsolicited", Refusal,
         "a 227 or 229 came without a PASV or EPSV that asked for it";
     NotGreeted = 28, "not_greeted", Refusal,

@@ -9,7 +9,12 @@ use ftp_helper_common::{
     stream::Rewrite,
 };
 
-use crate::{event, expectation, frame::Frame, fxp, journal, port};
+use crate::{
+    event,
+    expectation::{self, Creation},
+    frame::Frame,
+    fxp, journal, port,
+};
 
 /// Nanoseconds per second.
 const SECOND: u64 = 1_000_000_000;
@@ -155,15 +160,16 @@ fn help_inside(frame: &mut Frame) -> Result<(), Reason> {
     set_new_source(frame, known, seen_peer);
     prepare(frame);
     // Without translation the inside host itself gets the packet.
-    if inside_address == outside {
-        if expectation::is_taken(frame) {
-            return Err(Reason::NoFreePort);
-        }
-        create(frame)?;
+    let creation = if inside_address == outside {
+        expectation::claim_own(frame)
     } else {
-        port::allocate(frame)?;
+        port::allocate(frame)
+    };
+    match creation {
+        Creation::Done => expect(frame),
+        Creation::Taken => return Err(Reason::NoFreePort),
+        Creation::NoRoom => return Err(Reason::ExpectationTableFull),
     }
-    expect(frame);
     let outside = outside_address(frame);
     let work = frame.work();
     let carries_address = work.announcement.kind != Kind::REPLY_229
@@ -212,7 +218,9 @@ fn help_outgoing(frame: &mut Frame) -> Result<(), Reason> {
     let outside = work.key.outside.address;
     set_new_source(frame, inside, outside);
     prepare(frame);
-    create(frame)?;
+    if !expectation::create(frame) {
+        return Err(Reason::ExpectationTableFull);
+    }
     expect(frame);
     accepted(frame, Reason::AnnouncementAccepted);
     Ok(())
@@ -243,15 +251,6 @@ fn prepare(frame: &mut Frame) {
     expectation.ifindex = work.ifindex;
     expectation.created = now;
     expectation.expires = now + u64::from(work.interface.expectation_timeout) * SECOND;
-}
-
-#[inline(always)]
-fn create(frame: &mut Frame) -> Result<(), Reason> {
-    if expectation::create(frame) {
-        Ok(())
-    } else {
-        Err(Reason::ExpectationTableFull)
-    }
 }
 
 /// The expectation was created.

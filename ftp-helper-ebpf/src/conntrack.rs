@@ -332,10 +332,12 @@ pub(crate) fn expects(
     match direction {
         // Netfilter judges the segment itself only behind us.
         Direction::Ingress => peer.max_window == 0 || from.wrapping_sub(peer.end) <= AHEAD,
-        // It has; of the newest one nothing was acknowledged.
+        // It has, unless a flow table takes them past it; of the newest one nothing was
+        // acknowledged.
         Direction::Egress => {
             inside.max_window == 0
-                || end == inside.end && !peer.has_acknowledged(from.wrapping_add(1))
+                || end.wrapping_sub(inside.end) <= AHEAD
+                    && !peer.has_acknowledged(from.wrapping_add(1))
         }
     }
 }

@@ -102,11 +102,13 @@ fn data(frame: &mut Frame) -> Verdict {
         return opaque(frame);
     }
     let next = frame.stream().next;
-    if before(next, from) && !pass_over(frame) {
+    if before(next, from) {
+        if passed_unseen(frame) {
+            return opaque(frame);
+        }
         stash::keep(frame);
         return Verdict::Drop;
     }
-    let next = frame.stream().next;
     let seen = next.wrapping_sub(from);
     let seen = if seen < len { seen } else { len };
     if frame.stream().stash_len > 0 && stash::append(frame).is_err() {
@@ -164,11 +166,11 @@ fn position(frame: &mut Frame) -> bool {
     true
 }
 
-/// What lies between the last segment and this one passed while no program was attached,
-/// and has arrived: nobody repeats it. The stream is read on from here, like that of a
-/// connection that is older than the programs.
+/// What lies between the last segment and this one has arrived, so nobody repeats it: it
+/// passed while no program was attached. Or the peer says so of what it never got: to read
+/// on from here would let it choose what is read.
 #[inline(always)]
-fn pass_over(frame: &mut Frame) -> bool {
+fn passed_unseen(frame: &mut Frame) -> bool {
     let (skb, direction) = (frame.skb, frame.direction());
     let work = frame.work();
     let from = work.from;
@@ -176,13 +178,10 @@ fn pass_over(frame: &mut Frame) -> bool {
     if !conntrack::has_arrived(skb, &work.key, direction, from) || frame.stream().hold_len > 0 {
         return false;
     }
-    let stream = frame.stream();
-    stream.next = from;
-    stream.parser = LineParser::unsynchronised();
     stash::forget(frame);
-    let session = frame.session();
-    session.replies = session.commands;
-    session.outstanding = 0;
+    frame.set(flags::OPAQUE | flags::FOREIGN);
+    announce::refuse(frame, Reason::Unseen, Kind::OTHER);
+    expectation::remove(frame, Reason::ExpectationTornDown);
     true
 }
 

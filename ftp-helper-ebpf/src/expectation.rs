@@ -18,13 +18,54 @@ use crate::{
     maps::{EXPECTATIONS, INTERFACES},
 };
 
-/// Creates the expectation in the working memory; false when the map is full.
+/// Creates the expectation in the working memory; false when the map is full. One of the
+/// same inside host gives way.
 #[inline(always)]
 pub(crate) fn create(frame: &mut Frame) -> bool {
     let work = frame.work();
     EXPECTATIONS
         .insert(&work.awaited, &work.expectation, BPF_ANY.into())
         .is_ok()
+}
+
+/// What became of an expectation.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// It is there.
+    Done,
+    /// A connection is awaited there already.
+    Taken,
+    /// The map is full.
+    NoRoom,
+}
+
+/// `-EEXIST`
+const EXISTS: i32 = -17;
+
+/// Creates an expectation where there is none: of two processors that want the same
+/// endpoint, one gets it.
+#[inline(always)]
+pub(crate) fn claim(key: &ExpectationKey, expectation: &Expectation) -> Creation {
+    match EXPECTATIONS.insert(key, expectation, BPF_NOEXIST.into()) {
+        Ok(()) => Creation::Done,
+        Err(EXISTS) => Creation::Taken,
+        Err(_) => Creation::NoRoom,
+    }
+}
+
+/// Creates the expectation in the working memory, at an endpoint that is the inside host's
+/// own. What is there of its own, or out of time, gives way.
+#[inline(always)]
+pub(crate) fn claim_own(frame: &mut Frame) -> Creation {
+    let work = frame.work();
+    let first = claim(&work.awaited, &work.expectation);
+    if first != Creation::Taken || is_taken(frame) {
+        return first;
+    }
+    let work = frame.work();
+    let _ = EXPECTATIONS.remove(&work.awaited);
+    claim(&work.awaited, &work.expectation)
 }
 
 /// Notes the expectation in the working memory, which was created, in the session.
@@ -40,7 +81,7 @@ pub(crate) fn note(frame: &mut Frame) {
 /// Another inside host awaits a connection to the endpoint in `work.awaited`: one whose
 /// address is translated to that of the gateway, which speaks FTP itself.
 #[inline(always)]
-pub(crate) fn is_taken(frame: &mut Frame) -> bool {
+fn is_taken(frame: &mut Frame) -> bool {
     let own = frame.session().inside.address;
     let Some(expectation) = EXPECTATIONS.get_ptr(&frame.work().awaited) else {
         return false;

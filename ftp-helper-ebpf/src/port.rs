@@ -1,20 +1,20 @@
 //! Control ports, and the choice of an outside port.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_NOEXIST, bpf_sock_tuple},
+    bindings::{__sk_buff, bpf_sock_tuple},
     helpers::generated::{bpf_get_prandom_u32, bpf_sk_release, bpf_skc_lookup_tcp},
 };
 use ftp_helper_common::{
     address::Endpoint,
     expectation::{Expectation, ExpectationKey},
     interface::ControlPort,
-    reason::Reason,
 };
 
 use crate::{
     conntrack,
+    expectation::{self, Creation},
     frame::Frame,
-    maps::{CONTROL_BITMAP, CONTROL_PORTS, DENIED_PORTS, EXPECTATIONS, PORT_WORDS, RESERVED_PORTS},
+    maps::{CONTROL_BITMAP, CONTROL_PORTS, DENIED_PORTS, PORT_WORDS, RESERVED_PORTS},
     repeat::repeat,
 };
 
@@ -62,7 +62,7 @@ pub(crate) fn control_on(ifindex: u32, port: u16) -> Option<u8> {
 /// `work.awaited`: the announced one, which is expected there, if possible, then one with as
 /// many digits, so that the line keeps its length.
 #[inline(always)]
-pub(crate) fn allocate(frame: &mut Frame) -> Result<(), Reason> {
+pub(crate) fn allocate(frame: &mut Frame) -> Creation {
     let wanted = frame.work().awaited.destination.port;
     let interface = &frame.work().interface;
     let (digits_first, digits_last) = match wanted {
@@ -83,23 +83,11 @@ pub(crate) fn allocate(frame: &mut Frame) -> Result<(), Reason> {
         ifindex: frame.work().ifindex,
         first: first.into(),
         count: u32::from(last.saturating_sub(first)) + 1,
-        outcome: ALL_TAKEN,
+        outcome: Creation::Taken,
     };
     repeat(TRIES, try_port, &mut search);
-    match search.outcome {
-        CREATED => Ok(()),
-        ALL_TAKEN => Err(Reason::NoFreePort),
-        _ => Err(Reason::ExpectationTableFull),
-    }
+    search.outcome
 }
-
-/// Values of [`Search::outcome`].
-const ALL_TAKEN: u32 = 0;
-const CREATED: u32 = 1;
-const NO_ROOM: u32 = 2;
-
-/// `-EEXIST`
-const EXISTS: i32 = -17;
 
 #[repr(C)]
 struct Search {
@@ -109,7 +97,7 @@ struct Search {
     ifindex: u32,
     first: u32,
     count: u32,
-    outcome: u32,
+    outcome: Creation,
 }
 
 unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i64 {
@@ -122,6 +110,8 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
         let random = unsafe { bpf_get_prandom_u32() };
         key.destination.port = (search.first + random % search.count) as u16;
     }
+    // SAFETY: in the working memory.
+    let expectation = unsafe { &*search.expectation };
     // What comes to a control port is taken for a control connection.
     let taken = bit(&RESERVED_PORTS, key.destination.port)
         || control_on(search.ifindex, key.destination.port).is_some()
@@ -129,15 +119,8 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
     if taken {
         return 0;
     }
-    // SAFETY: in the working memory.
-    let expectation = unsafe { &*search.expectation };
-    // Of two processors that want the same port, one gets it.
-    search.outcome = match EXPECTATIONS.insert(&*key, expectation, BPF_NOEXIST.into()) {
-        Ok(()) => CREATED,
-        Err(EXISTS) => return 0,
-        Err(_) => NO_ROOM,
-    };
-    1
+    search.outcome = expectation::claim(key, expectation);
+    (search.outcome != Creation::Taken).into()
 }
 
 /// True when a socket of this host would take a connection to the endpoint.

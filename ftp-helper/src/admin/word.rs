@@ -76,7 +76,8 @@ impl Word {
             | Reason::EpsvAll
             | Reason::NotApproved
             | Reason::ClientLimit
-            | Reason::NotFtp => Self::Rejected,
+            | Reason::NotFtp
+            | Reason::Unseen => Self::Rejected,
             Reason::OutOfOrder
             | Reason::OverlapMismatch
             | Reason::Fragment

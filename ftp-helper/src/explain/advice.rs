@@ -44,6 +44,9 @@ pub const fn advice(reason: Reason) -> Option<&'static str> {
             "nothing: this was no FTP client, perhaps a browser that a page has misled; when it \
              was one, look at what it says first",
         ),
+        Reason::Unseen => Some(
+            "connect again: what was said meanwhile is not known; and keep the interface selected",
+        ),
         Reason::SessionTableFull => Some("raise `session-limit`"),
         Reason::ExpectationTableFull => {
             Some("raise `session-limit`, which is the size of this table too")

@@ -115,7 +115,7 @@ pub struct Facts<'a> {
 pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let has = |bits: u64| facts.session.flags & bits != 0;
-    if has(flags::OPAQUE) && !is_http(facts) {
+    if has(flags::OPAQUE) && !has(flags::FOREIGN) {
         causes.push(encrypted(facts));
     } else {
         causes.extend(of_data(facts));
@@ -156,10 +156,6 @@ pub const fn server_port(key: &SessionKey, session: &Session) -> u16 {
 
 fn control_port_of(facts: &Facts<'_>) -> u16 {
     server_port(facts.key, facts.session)
-}
-
-fn is_http(facts: &Facts<'_>) -> bool {
-    last_refusal(facts.session) == Some(Reason::NotFtp)
 }
 
 fn last_refusal(session: &Session) -> Option<Reason> {
@@ -611,8 +607,11 @@ mod tests {
         assert_eq!(words(&case), ["picked_up"]);
         case.session.flags = flags::GREETED | flags::OPAQUE;
         assert_eq!(words(&case), ["encrypted"]);
-        case.session.last_refusal = Reason::NotFtp as u8 + 1;
-        assert_eq!(words(&case), ["not_ftp"]);
+        for reason in [Reason::NotFtp, Reason::Unseen] {
+            case.session.flags |= flags::FOREIGN;
+            case.session.last_refusal = reason as u8 + 1;
+            assert_eq!(words(&case), [reason.word()]);
+        }
     }
 
     #[test]
