@@ -20,6 +20,15 @@ pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
         info!("nothing is loaded under {}", pins.path().display());
         return Ok(());
     }
+    // Before the lock, which has a place in the directory.
+    let foreign = pins.read()?.foreign;
+    if !foreign.is_empty() {
+        bail!(
+            "{} holds what is not ftp-helper's ({}): move it away, or check --pin-dir",
+            pins.path().display(),
+            foreign.join(", ")
+        );
+    }
     // Held to the end, so that no agent starts in between.
     let lock = pins.lock()?;
     if lock.is_none() && !arguments.force {
@@ -29,13 +38,6 @@ pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
         );
     }
     let found = pins.read()?;
-    if !found.foreign.is_empty() {
-        bail!(
-            "{} holds what is not ftp-helper's ({}): move it away, or check --pin-dir",
-            pins.path().display(),
-            found.foreign.join(", ")
-        );
-    }
     for pin in &found.attachments {
         agent::detach_and_tell(pin)?;
     }
