@@ -35,8 +35,11 @@ pub fn at_work(pins: &PinDirectory) -> Result<AtWork> {
         return Ok(AtWork::Process(Some(holder)));
     }
     // Locks of other PID namespaces are not shown, and only root can try.
-    if fs::File::open(&place).is_err() {
-        return Ok(AtWork::Nobody);
+    if let Err(error) = fs::File::open(&place) {
+        return match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Ok(AtWork::Nobody),
+            _ => Err(error).with_context(|| format!("can not look at {}", place.display())),
+        };
     }
     Ok(match pins.lock()? {
         Some(_) => AtWork::Nobody,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tracing::{info, warn};
 
 use super::{
-    Settings,
+    Present, Settings,
     change_over::{attach, drop_others},
     links::Changes,
     settings::forget_gone,
@@ -27,23 +27,46 @@ pub(super) fn follow(
     observer: &Observer,
     changes: &Changes,
 ) -> Result<bool> {
+    let before = settings.present.clone();
+    // What went may be back, as another device. And what an error leaves undone has to be
+    // news to the next look.
+    let is_there = |device: &Device| !changes.gone.contains(&device.index);
+    settings.present.retain(is_there);
     let present = settings.selection.look()?;
-    let is_disturbed = |device: &Device| changes.concern(device.index);
-    if present == settings.present && !present.devices().iter().any(is_disturbed) {
+    if present == before && settings.present == before && !changes.unknown {
         return Ok(false);
     }
-    // It counts when all of it is done, so that an error leaves the rest to the next look.
-    let before = settings.present.clone();
     let mut next = Settings {
         present,
         ..settings.clone()
     };
+    let result = change(settings, &mut next, datapath, pins, (&before, changes));
+    let now = next.present.devices();
+    if let Err(error) = result {
+        settings.present.retain(|device| now.contains(device));
+        return Err(error);
+    }
+    tell(&before.devices(), &now);
+    settings.present = next.present;
+    observer.select(settings.present.selected());
+    // A fault that is still there is none.
+    Ok(settings.present != before)
+}
+
+/// Changes over to the interfaces of `next`; gives up those that can not be attached to.
+fn change(
+    settings: &Settings,
+    next: &mut Settings,
+    datapath: &mut Datapath,
+    pins: &PinDirectory,
+    (before, changes): (&Present, &Changes),
+) -> Result<()> {
     forget_gone(&mut datapath.maps)?;
-    next.apply_since(&before, &mut datapath.maps)?;
-    let helped = before.devices();
+    next.apply_since(&settings.present, &mut datapath.maps)?;
+    let helped = settings.present.devices();
     for device in next.present.devices() {
-        let is_new = !helped.contains(&device) || is_disturbed(&device);
-        if is_new && let Err(error) = attach_device(&next, datapath, &device, pins) {
+        let is_new = !helped.contains(&device) || changes.unknown;
+        if is_new && let Err(error) = attach_device(next, datapath, &device, pins) {
             next.present.give_up(&device, &one_line(&error));
         }
     }
@@ -54,13 +77,8 @@ pub(super) fn follow(
             warn!("can not help {} now: {fault}", absent.name);
         }
     }
-    drop_others(&next, pins)?;
-    next.withdraw_since(&before, &mut datapath.maps)?;
-    tell(&helped, &next.present.devices());
-    settings.present = next.present;
-    observer.select(settings.present.selected());
-    // A fault that is still there is none.
-    Ok(settings.present != before)
+    drop_others(next, pins)?;
+    next.withdraw_since(&settings.present, &mut datapath.maps)
 }
 
 /// Attaches to each direction of an interface that a program works on.

@@ -4,7 +4,7 @@ use std::{collections::HashSet, io};
 
 use anyhow::{Context as _, Result};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::debug;
@@ -24,13 +24,6 @@ pub(super) struct Changes {
     pub(super) unknown: bool,
     /// Indexes of devices that went; the same may be back already.
     pub(super) gone: HashSet<u32>,
-}
-
-impl Changes {
-    /// True when the device may not be the one it was.
-    pub(super) fn concern(&self, index: u32) -> bool {
-        self.unknown || self.gone.contains(&index)
-    }
 }
 
 /// Listens to the kernel.
@@ -95,6 +88,8 @@ fn note(message: &[u8], changes: &mut Changes) {
         Ok(message) => {
             if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) =
                 message.payload
+                // Such a one leaves a bridge, and is still there.
+                && link.header.interface_family != AddressFamily::Bridge
             {
                 changes.gone.insert(link.header.index);
             }
@@ -128,9 +123,15 @@ mod tests {
             &mut changes,
         );
         assert_eq!(changes, Changes::default());
-        note(&bytes(RouteNetlinkMessage::DelLink(link)), &mut changes);
-        assert!(changes.concern(7) && !changes.concern(8) && !changes.unknown);
+        let mut port = link.clone();
+        port.header.index = 8;
+        port.header.interface_family = AddressFamily::Bridge;
+        for link in [link, port] {
+            note(&bytes(RouteNetlinkMessage::DelLink(link)), &mut changes);
+        }
+        assert_eq!(changes.gone, HashSet::from([7]));
+        assert!(!changes.unknown);
         note(&[1, 2, 3], &mut changes);
-        assert!(changes.unknown && changes.concern(8));
+        assert!(changes.unknown);
     }
 }

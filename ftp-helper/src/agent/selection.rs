@@ -290,15 +290,16 @@ impl Present {
         absent.any(|absent| absent.name == name && absent.fault.as_deref() == Some(fault))
     }
 
-    /// True when an interface that is there could not be helped.
-    pub fn has_fault(&self) -> bool {
-        self.absent.iter().any(|absent| absent.fault.is_some())
-    }
-
     /// True when a program works on this direction of the interface.
     pub fn selects(&self, ifindex: u32, direction: Direction) -> bool {
         self.attachments()
             .any(|(device, selected)| device.index == ifindex && selected == direction)
+    }
+
+    /// Leaves only those of the interfaces that are there.
+    pub fn retain(&mut self, keep: impl Fn(&Device) -> bool) {
+        self.outsides.retain(|outside| keep(&outside.device));
+        self.insides.retain(keep);
     }
 
     /// Takes an interface out that can not be helped now.
@@ -479,6 +480,22 @@ mod tests {
         placed.check().unwrap();
         placed.outsides.push("ppp0".parse().unwrap());
         assert!(refused(&placed).contains("--control-port ppp0=21"));
+    }
+
+    #[test]
+    fn what_is_not_retained_is_news_again() {
+        let wan = selection(&["wan0", "eth*"], &["lan0"]);
+        let names = ["wan0", "eth0", "lan0"];
+        let all = wan.choose(devices(&names), |_| Ok(Some(14)));
+        for gone in names {
+            let mut left = all.clone();
+            left.retain(|device| device.name != gone);
+            assert_ne!(left, all);
+            let outsides = all.outsides.iter();
+            let known: Vec<_> = outsides.filter(|it| left.helps(it)).collect();
+            assert!(known.iter().all(|outside| outside.device.name != gone));
+            assert_eq!(left.devices().len(), 2);
+        }
     }
 
     #[test]

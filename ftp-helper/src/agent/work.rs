@@ -35,7 +35,7 @@ const EVENTS: usize = 256;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often it is looked for what has expired.
 const TICK: Duration = Duration::from_secs(1);
-/// How often it is tried again to help an interface that could not be helped.
+/// How often it is looked at interfaces without a reason, to try again what failed.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// What is counted, and no event is made of. It is told behind the events that are
@@ -73,8 +73,6 @@ impl Agent {
         // What is new from here on can be told.
         hub.look(&datapath.maps.counters);
         let mut news = News::Told;
-        // Whether it could not be followed what became of interfaces.
-        let mut behind = false;
         // After a suspended machine wakes up, once is enough.
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -131,16 +129,9 @@ impl Agent {
                     continue;
                 }
                 changes = links.changes() => changes?,
-                _ = retry.tick() => {
-                    if !behind && !settings.present.has_fault() {
-                        continue;
-                    }
-                    Changes::default()
-                }
+                _ = retry.tick() => Changes::default(),
             };
-            let followed = follow(settings, datapath, pins, observer, &changes);
-            behind = followed.is_err();
-            match followed {
+            match follow(settings, datapath, pins, observer, &changes) {
                 Ok(false) => {}
                 Ok(true) => {
                     expiry.settings_changed();
