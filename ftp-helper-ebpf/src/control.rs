@@ -352,25 +352,17 @@ fn command(frame: &mut Frame, kind: Kind) {
     }
     let session = frame.session();
     session.commands = session.commands.wrapping_add(1);
-    match kind {
-        Kind::PORT
-        | Kind::EPRT
-        | Kind::PASV
-        | Kind::EPSV
-        | Kind::EPSV_ALL
-        | Kind::AUTH
-        | Kind::RESTART => {
-            // Its reply would not be known.
-            let restarts = session.outstanding == Kind::RESTART.0;
-            session.outstanding = kind.0;
-            session.outstanding_at = session.commands;
-            if restarts {
-                start_over(frame);
-            }
-            if kind == Kind::RESTART {
-                expectation::remove(frame, Reason::ExpectationReplaced);
-            }
+    if kind.is_question() {
+        // Its reply would not be known.
+        let restarts = session.outstanding == Kind::RESTART.0;
+        session.outstanding = kind.0;
+        session.outstanding_at = session.commands;
+        if restarts {
+            start_over(frame);
         }
+    }
+    match kind {
+        Kind::RESTART => expectation::remove(frame, Reason::ExpectationReplaced),
         Kind::LONG => event::count(Reason::Unsupported),
         // A page made a browser speak to a server that it chose, and chooses the
         // lines of what is sent (NAT slipstreaming).

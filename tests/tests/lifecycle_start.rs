@@ -21,21 +21,35 @@ fn pins() -> Result<BTreeMap<String, u64>> {
         .map(|entry| {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // That of a filter is its program's, which may have been replaced and put back.
-            let is_filter = name.starts_with("filter_");
-            let inode = if is_filter {
-                0
-            } else {
-                entry.metadata()?.ino()
-            };
-            Ok((name, inode))
+            Ok((name, entry.metadata()?.ino()))
         })
         .collect()
+}
+
+/// The same, but of filters only the names: such a pin is that of a program, which may have
+/// been replaced and put back.
+fn pins_and_filters() -> Result<BTreeMap<String, u64>> {
+    let pins = pins()?.into_iter();
+    let pins = pins.map(|(name, inode)| {
+        let is_filter = name.starts_with("filter_");
+        (name, if is_filter { 0 } else { inode })
+    });
+    Ok(pins.collect())
 }
 
 /// A start with these arguments is refused with one line that says `reasons`, and
 /// everything stays as it was.
 fn is_refused(agent: &Agent, arguments: &[&str], reasons: &[&str]) -> Result<()> {
+    is_refused_with(agent, arguments, reasons, pins)
+}
+
+/// The same; `pins` tells what stays.
+fn is_refused_with(
+    agent: &Agent,
+    arguments: &[&str],
+    reasons: &[&str],
+    pins: impl Fn() -> Result<BTreeMap<String, u64>>,
+) -> Result<()> {
     let before = pins()?;
     let output = agent.cli(arguments)?;
     ensure!(output.status.code() == Some(1), "{output:?}");
@@ -152,10 +166,11 @@ fn a_move_to_other_tables_that_fails_in_the_middle() {
         let wrong = place.join(format!("link_lan0_{}_ingress", index.trim()));
         fs::hard_link(place.join(format!("map_CLIENTS_v{SCHEMA_VERSION}")), &wrong)?;
         let arguments = ["run", "-i", "wan0", "-i", "lan0", "--session-limit", "500"];
-        is_refused(
+        is_refused_with(
             agent,
             &arguments,
             &["can not attach to ingress of interface lan0"],
+            pins_and_filters,
         )?;
         announce(lab, &mut duet, 101)?;
         fs::remove_file(wrong)?;

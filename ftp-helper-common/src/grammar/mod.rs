@@ -68,6 +68,21 @@ impl Kind {
     /// The end of a command whose beginning was not seen.
     pub const PART: Self = Self(15);
 
+    /// True for commands whose reply decides something.
+    #[inline(always)]
+    pub const fn is_question(self) -> bool {
+        matches!(
+            self,
+            Self::PORT
+                | Self::EPRT
+                | Self::PASV
+                | Self::EPSV
+                | Self::EPSV_ALL
+                | Self::AUTH
+                | Self::RESTART
+        )
+    }
+
     /// The word used in tables, JSON and logs.
     pub const fn word(self) -> &'static str {
         match self {

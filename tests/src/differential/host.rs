@@ -248,22 +248,14 @@ impl Reader<'_> {
         }
         let marks = &mut self.answer.marks;
         marks.commands = marks.commands.wrapping_add(1);
-        match kind {
-            Kind::PORT
-            | Kind::EPRT
-            | Kind::PASV
-            | Kind::EPSV
-            | Kind::EPSV_ALL
-            | Kind::AUTH
-            | Kind::RESTART => {
-                if marks.outstanding == Kind::RESTART {
-                    marks.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
-                }
-                marks.outstanding = kind;
-                if kind == Kind::RESTART {
-                    self.forget(Reason::ExpectationReplaced);
-                }
+        if kind.is_question() {
+            if marks.outstanding == Kind::RESTART {
+                marks.flags &= !(flags::LOGGED_IN | flags::EPSV_ALL);
             }
+            marks.outstanding = kind;
+        }
+        match kind {
+            Kind::RESTART => self.forget(Reason::ExpectationReplaced),
             Kind::HTTP => {
                 marks.flags |= flags::OPAQUE;
                 let announced = self.parser.announcement().endpoint;

@@ -327,23 +327,15 @@ impl Gateway {
             return;
         }
         session.commands = session.commands.wrapping_add(1);
-        match kind {
-            Kind::PORT
-            | Kind::EPRT
-            | Kind::PASV
-            | Kind::EPSV
-            | Kind::EPSV_ALL
-            | Kind::AUTH
-            | Kind::RESTART => {
-                if session.outstanding == Kind::RESTART.0 {
-                    session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
-                }
-                session.outstanding = kind.0;
-                session.outstanding_at = session.commands;
-                if kind == Kind::RESTART {
-                    self.forget_awaited(session, Reason::ExpectationReplaced);
-                }
+        if kind.is_question() {
+            if session.outstanding == Kind::RESTART.0 {
+                start_over(session);
             }
+            session.outstanding = kind.0;
+            session.outstanding_at = session.commands;
+        }
+        match kind {
+            Kind::RESTART => self.forget_awaited(session, Reason::ExpectationReplaced),
             Kind::HTTP => {
                 session.flags |= session_flags::OPAQUE | session_flags::FOREIGN;
                 self.refuse(session, Reason::NotFtp);
@@ -384,10 +376,13 @@ impl Gateway {
             }
             Kind::PORT | Kind::EPRT => self.approve(session),
             Kind::EPSV_ALL if code < 400 => session.flags |= session_flags::EPSV_ALL,
-            Kind::RESTART if code < 400 => {
-                session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
-            }
+            Kind::RESTART if code < 400 => start_over(session),
             _ => {}
         }
     }
+}
+
+/// Nobody is logged in any more.
+fn start_over(session: &mut Session) {
+    session.flags &= !(session_flags::LOGGED_IN | session_flags::EPSV_ALL);
 }
