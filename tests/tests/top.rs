@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd, AsRawFd as _},
     process::{Child, Stdio},
     time::Duration,
 };
@@ -55,6 +55,8 @@ impl Screen {
             .stdin(Stdio::from(slave.try_clone()?))
             .stdout(Stdio::from(slave.try_clone()?))
             .stderr(Stdio::from(slave.try_clone()?));
+        // Before it runs: the next moment it may have taken the terminal.
+        assert!(is_usual(&slave)?);
         Ok(Self {
             child: command.spawn()?,
             ours: master.into(),
@@ -83,15 +85,19 @@ impl Screen {
         Ok(self.ours.write_all(keys.as_bytes())?)
     }
 
-    /// The terminal echoes what is typed, as it does by default.
     fn is_usual(&self) -> Result<bool> {
-        let flags = tcgetattr(&self.theirs)?.local_flags;
-        Ok(flags.contains(LocalFlags::ECHO | LocalFlags::ICANON))
+        is_usual(&self.theirs)
     }
 
     fn end(&mut self) -> Result<std::process::ExitStatus> {
         wait_for("the end of top", LIMIT, || Ok(self.child.try_wait()?))
     }
+}
+
+/// The terminal echoes what is typed, as it does by default.
+fn is_usual(terminal: &impl AsFd) -> Result<bool> {
+    let flags = tcgetattr(terminal)?.local_flags;
+    Ok(flags.contains(LocalFlags::ECHO | LocalFlags::ICANON))
 }
 
 impl Drop for Screen {
@@ -111,7 +117,6 @@ fn sessions_are_on_the_screen_and_the_terminal_is_as_before() {
         running.stop(Signal::SIGKILL)?;
         for key in ["q", "\u{1b}", "\u{3}"] {
             let mut screen = Screen::start(agent, 24, 110)?;
-            assert!(screen.is_usual()?);
             let client = format!("{}:", lab.setup.addresses.client);
             for text in [
                 &client,
