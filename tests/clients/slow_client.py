@@ -13,7 +13,7 @@ import sys
 import time
 
 # Bytes a second.
-RATE = 8_000_000
+RATE = 1_000_000
 
 mode, server, port, remote, progress, hurry = sys.argv[1:]
 ftp = ftplib.FTP(timeout=60)

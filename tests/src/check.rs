@@ -21,8 +21,8 @@ const HOPELESS: Duration = Duration::from_secs(2);
 
 /// How long a client waits on a wire that loses packets. The time that a handshake
 /// took is TCP's first estimate of a round trip (RFC 6298 section 2.2): after a few
-/// losses there, a lost reply is repeated after more than 20 seconds.
-const UNHURRIED: Duration = Duration::from_secs(60);
+/// losses there, a reply that is lost three times comes after a minute.
+const UNHURRIED: Duration = Duration::from_secs(180);
 
 /// An announcement and what became of it on the way to the other end.
 #[derive(Clone, Copy, Debug)]

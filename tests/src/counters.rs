@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::{host::Host, wait::is_slow};
+use crate::host::Host;
 
 /// Counters of all TCP connections of a host.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -38,14 +38,10 @@ impl TcpCounters {
         }
     }
 
-    /// True when something was sent again. On a slow machine probes do not count: what they
-    /// ask for may only have been late.
+    /// True when something was sent again but for probes: what they ask for may only have
+    /// been late.
     pub fn has_losses(self) -> bool {
-        if is_slow() {
-            self.timeouts > 0 || self.repeated > self.probes
-        } else {
-            self != Self::default()
-        }
+        self.timeouts > 0 || self.repeated > self.probes
     }
 }
 

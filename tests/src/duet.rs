@@ -6,7 +6,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
     os::fd::AsRawFd as _,
     thread::sleep,
     time::{Duration, Instant},
@@ -26,7 +26,7 @@ use crate::{
 const DATA: usize = 20_000;
 
 /// Longest wait for an address that was in use.
-const FREED: Duration = Duration::from_secs(2);
+pub(crate) const FREED: Duration = Duration::from_secs(2);
 
 /// Longest wait for a connection that must not come.
 const BLOCKED: Duration = Duration::from_millis(300);
@@ -129,6 +129,19 @@ impl Duet {
     pub fn passive_data(&self, announced: SocketAddr, listener: &TcpListener) -> Result<()> {
         let stream = open(&self.client.host, announced, self.patience)?;
         exchange(&stream, &accept(listener, self.patience)?, self.patience)
+    }
+
+    /// Ends the connection from both sides; each has met the other's end, so whoever is in
+    /// between has seen both. A program that another test starts has copies of the sockets
+    /// until it runs: to close them would not be enough.
+    pub fn end(mut self) -> Result<()> {
+        for end in [&self.client, &self.server] {
+            end.stream().shutdown(Shutdown::Write)?;
+        }
+        for end in [&mut self.client, &mut self.server] {
+            end.stream.read_to_end(&mut Vec::new())?;
+        }
+        Ok(())
     }
 }
 
@@ -243,6 +256,7 @@ pub fn is_closed(host: &Host, to: SocketAddr, listener: &TcpListener) -> Result<
     Ok(())
 }
 
+/// Listens, also where an earlier listener has just been closed.
 pub(crate) fn listen(host: &Host, at: SocketAddr) -> Result<TcpListener> {
     // A program that another test starts has a copy of each of our sockets until
     // it runs: an earlier listener may be open for a moment after it was closed.

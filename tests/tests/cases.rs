@@ -1,10 +1,7 @@
 //! The dialogues of both ends by hand, with ftp-helper on the gateway.
 
-use std::time::Duration;
-
 use ftp_helper_tests::{
     cases,
-    counters::TcpCounters,
     scenario::helped_scenario,
     setup::{Family, Inside},
 };
@@ -15,25 +12,7 @@ fn every_case(inside: Inside, family: Family) {
     helped_scenario(cases::setup(inside, family), |lab, agent, _| {
         let mut failed = Vec::new();
         for case in cases::of(inside, family) {
-            let before = (TcpCounters::of(&lab.client)?, TcpCounters::of(&lab.server)?);
-            let start = std::time::Instant::now();
-            if let Err(error) = case.run(lab, Duration::from_secs(3)) {
-                failed.push(format!("{error:#}"));
-                continue;
-            }
-            let client = TcpCounters::of(&lab.client)?.since(before.0);
-            let server = TcpCounters::of(&lab.server)?.since(before.1);
-            println!(
-                "{}: {:?}, client {client:?}, server {server:?}",
-                case.name,
-                start.elapsed()
-            );
-            if !case.repeats && client.timeouts + server.timeouts > 0 {
-                failed.push(format!(
-                    "{}: client {client:?}, server {server:?}",
-                    case.name
-                ));
-            }
+            failed.extend(case.run_in_time(lab)?);
         }
         for reason in ["overlap_mismatch", "malformed", "rewrite_failed"] {
             if agent.count(reason)? > 0 {

@@ -1,6 +1,6 @@
 //! What the agent shows of its work, and to whom it says no.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use ftp_helper_tests::{
@@ -13,12 +13,12 @@ use ftp_helper_tests::{
     scenario::{agent_scenario, helped_scenario},
     server::{DOWNLOADS, Server, ServerKind},
     setup::Setup,
-    wait::wait_for,
+    wait::{patient, wait_for},
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// vsftpd with one file, and a control connection to it.
 struct Ftp {
@@ -195,7 +195,8 @@ fn every_reason_has_a_count_and_an_explanation() {
 #[test]
 fn an_expectation_that_nobody_uses_expires() {
     agent_scenario(Setup::default(), |lab, agent| {
-        let _running = agent.start_with(&["run", "-i", "wan0", "--expectation-timeout", "2"])?;
+        let time = patient(Duration::from_secs(5)).as_secs().to_string();
+        let _running = agent.start_with(&["run", "-i", "wan0", "--expectation-timeout", &time])?;
         let mut ftp = Ftp::new(lab, 1000)?;
         let listener = ftp.announce()?;
         only(&agent.json(&["expect", "list"])?);

@@ -184,7 +184,7 @@ fn it_is_held_to_the_rules_of_announcements() {
             assert!(output.stderr.contains(reason), "{reason}: {output:?}");
         }
         assert_eq!(agent.table(&["expect", "list", "--count"])?, "0\n");
-        let soon = patient(Duration::from_secs(1)).as_secs().to_string();
+        let soon = patient(Duration::from_secs(5)).as_secs().to_string();
         add(25000, &good, &["--timeout", &soon])?.success("add")?;
         let collision = add(25000, &good, &[])?;
         assert_eq!(collision.status.code(), Some(1), "{collision:?}");

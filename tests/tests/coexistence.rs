@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "another user of it pins programs")]
 mod foreign;
 
-use std::{os::fd::OwnedFd, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use ftp_helper::{datapath::chain, device::Device};
@@ -23,7 +23,7 @@ use ftp_helper_tests::{
 };
 use nix::sys::signal::Signal;
 
-use self::foreign::{Place, Program};
+use self::foreign::{Link, Place, Program};
 
 const BOTH: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
@@ -35,7 +35,7 @@ const OURS: [&str; 2] = ["ftp_helper_ingr", "ftp_helper_egre"];
 
 /// Attaches them to both directions of `wan0` on the gateway, until what is
 /// returned goes away. Nothing when the kernel has no TCX.
-fn attach_others(lab: &Lab) -> Result<Vec<OwnedFd>> {
+fn attach_others(lab: &Lab) -> Result<Vec<Link>> {
     let mut links = Vec::new();
     for (name, place) in OTHERS.into_iter().zip([Place::First, Place::Last]) {
         let program = Program::load(name)?;

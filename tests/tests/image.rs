@@ -309,7 +309,7 @@ fn the_image_watches_services() {
         let server = Server::start(seen, ServerKind::Vsftpd)?;
         let pod = Pod::start(lab, &rootfs(), &spec, READY)?;
         is_confined(&pod)?;
-        wait_for("the Service", Duration::from_secs(40), || {
+        wait_for("the Service", Duration::from_secs(120), || {
             let ports = json(&pod, &["port", "list"])?["items"].take();
             let ports = ports.as_array().context("no list")?;
             let mut ports = ports.iter();

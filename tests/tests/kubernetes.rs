@@ -1,7 +1,10 @@
 //! A node of Kubernetes: FTP servers in pods of which only the control port is
 //! published, and clients in pods, with the rules of kube-proxy and flannel.
 
-use std::{collections::BTreeSet, net::TcpStream};
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, TcpStream},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use ftp_helper_tests::{
@@ -163,12 +166,19 @@ struct Visit {
     pod: usize,
 }
 
+/// What the gateway knows of a connection of the client, which may have used the same port
+/// for another one.
+fn entry(lab: &Lab, (from, to): (SocketAddr, SocketAddr)) -> Result<Option<Entry>> {
+    let entries = Entry::all(&lab.gateway, lab.setup.family())?;
+    let mut entries = entries.into_iter();
+    Ok(entries.find(|entry| entry.original.source == from && entry.original.destination == to))
+}
+
 impl Visit {
     fn login(lab: &Lab, node: &Node<'_>, server: &Server) -> Result<Self> {
         let control = Control::login(&lab.client, server.endpoint())?;
-        let local = control.local()?;
-        let entries = Entry::all(&lab.gateway, lab.setup.family())?;
-        let entry = entries.iter().find(|entry| entry.original.source == local);
+        let ends = (control.local()?, server.endpoint());
+        let entry = entry(lab, ends)?;
         let at = entry.context("no control connection")?.reply.source.ip();
         let pod = (0..2)
             .find(|pod| node.pod(*pod).is_ok_and(|(_, address)| address == at))
@@ -183,9 +193,7 @@ impl Visit {
         let announced: Announcement = reply.text.parse()?;
         let to = announced.endpoint().context("no address in 227")?;
         let data = lab.client.enter(|| Ok(TcpStream::connect(to)?))?;
-        let local = data.local_addr()?;
-        let entries = Entry::all(&lab.gateway, lab.setup.family())?;
-        let entry = entries.iter().find(|entry| entry.original.source == local);
+        let entry = entry(lab, (data.local_addr()?, to))?;
         let served = entry.context("no data connection")?.reply.source.ip();
         let (_, expected) = node.pod(self.pod)?;
         ensure!(served == expected, "{served} instead of {expected}");

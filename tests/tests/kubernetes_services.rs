@@ -24,7 +24,7 @@ use ftp_helper_tests::{
     scenario::agent_scenario,
     server::{DOWNLOADS, Server, ServerKind},
     setup::{Backend, Family, Inside},
-    wait::wait_for,
+    wait::{patient, wait_for},
 };
 use k8s_openapi::api::core::v1::{Node as ApiNode, Service};
 use nix::sys::signal::Signal;
@@ -40,8 +40,8 @@ const NODE: &str = "node-a";
 /// The only control port of the configuration; nobody uses it.
 const CONFIGURED: &str = "990";
 
-/// The client waits a little longer after each failure.
-const LIMIT: Duration = Duration::from_secs(40);
+/// The client waits longer after each failure, up to a minute.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// What a test has at hand.
 struct Cluster<'a> {
@@ -363,7 +363,7 @@ fn a_watch_goes_on() {
         for end in ends {
             let version = cluster.api.store().bookmark();
             // Read before the connection ends.
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(patient(Duration::from_secs(2)));
             end(&mut cluster.api.store());
             watches()?;
             let asked = cluster.api.store().requests().to_vec();
@@ -675,6 +675,10 @@ fn who_does_not_want_it_has_nothing_of_it() {
         cluster.api.apply(recorded("external.json")?);
         let mut running = cluster.start()?;
         cluster.port_is(2121, Some("discovered"))?;
+        // Asked for behind the lists.
+        wait_for("two watches", LIMIT, || {
+            Ok((cluster.api.store().watches() == 2).then_some(()))
+        })?;
         running.stop(Signal::SIGTERM)?;
         let asked = cluster.api.store().requests().len();
         let _running = cluster.agent.start_for(OUTSIDE, &[CONFIGURED.parse()?])?;

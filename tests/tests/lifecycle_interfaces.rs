@@ -13,6 +13,7 @@ use ftp_helper_tests::{
     check::is_helped,
     host::Host,
     lab::Lab,
+    process,
     scenario::{agent_scenario, skip},
     server::{Server, ServerKind},
     setup::Setup,
@@ -95,11 +96,10 @@ fn globs_mean_what_is_there() {
         are_helped(agent, &["wan0", "dmz0", "dmz2"])?;
         gateway.must("ip link set dmz2 name other1")?;
         are_helped(agent, &["wan0", "dmz0"])?;
-        let ready = readiness(lab)?;
-        ensure!(
-            ready.starts_with("ready\n") && ready.contains("dmz0"),
-            "{ready}"
-        );
+        wait_for("ready with dmz0", LIMIT, || {
+            let ready = readiness(lab)?;
+            Ok((ready.starts_with("ready\n") && ready.contains("dmz0")).then_some(()))
+        })?;
 
         // Gone while nobody looked.
         running.stop(Signal::SIGKILL)?;
@@ -340,8 +340,9 @@ fn changes_that_nobody_could_keep_up_with() {
         running.signal(Signal::SIGSTOP)?;
         let batch = lab.logs().join("batch");
         fs::write(&batch, "link add x0 type bridge\nlink del x0\n".repeat(400))?;
-        lab.gateway
-            .must(&format!("ip -batch {}", batch.display()))?;
+        let mut command = lab.gateway.command("ip");
+        process::run(command.arg("-batch").arg(&batch), Duration::from_secs(300))?
+            .success("ip -batch")?;
         lab.gateway.must("ip link del dmz0")?;
         lab.gateway.must("ip link add dmz1 type bridge")?;
         running.signal(Signal::SIGCONT)?;

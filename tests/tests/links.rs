@@ -95,15 +95,7 @@ fn dialogues_work(link: Link, interface: &str, inside: Inside, family: Family) {
         let _running = agent.start_with(&["run", "-i", interface])?;
         let mut failed = Vec::new();
         for case in cases::of(inside, family).filter(|case| !case.is_hostile()) {
-            let before = (TcpCounters::of(&lab.client)?, TcpCounters::of(&lab.server)?);
-            if let Err(error) = case.run(lab, Duration::from_secs(3)) {
-                failed.push(format!("{error:#}"));
-            }
-            let client = TcpCounters::of(&lab.client)?.since(before.0);
-            let server = TcpCounters::of(&lab.server)?.since(before.1);
-            if !case.repeats && client.timeouts + server.timeouts > 0 {
-                failed.push(format!("{}: {client:?}, {server:?}", case.name));
-            }
+            failed.extend(case.run_in_time(lab)?);
         }
         assert!(agent.count("line_held")? > 0);
         if inside == Inside::Client {

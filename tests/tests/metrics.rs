@@ -175,7 +175,7 @@ fn what_is_open_is_shown_and_goes_away() {
         assert!((refused.value(name) - 1.0).abs() < 0.5);
 
         // Of the pool, free, and so announced as it is.
-        let listener = control.listen_on(50_000)?;
+        let listener = control.listen_on(61_000)?;
         let announcement = listener.announcement.to_string();
         control.command(&announcement)?.expect_code(200)?;
         let open = Scrape::new(&lab.gateway)?;
@@ -385,19 +385,21 @@ fn who_is_slow_blocks_nobody() {
         let mut idle = (0..20).map(slow).collect::<Result<Vec<_>>>()?;
         assert_eq!(get(gateway, "/healthz")?.status, 200);
         assert_eq!(get(gateway, "/metrics")?.status, 200);
+        let took = start.elapsed();
+        assert!(
+            took < patient(Duration::from_millis(2500)),
+            "it took {took:?}"
+        );
         let mut transfers = Transfers::new();
         transfers.download(lab, &server, 1000)?;
         exchange(lab, &server, ClientKind::Curl, Mode::Active, &transfers)?;
         wait_for("the transfer in the log", LIMIT, || {
             Ok(running.log()?.contains("expectation_matched").then_some(()))
         })?;
-        let took = start.elapsed();
-        assert!(
-            took < patient(Duration::from_millis(2500)),
-            "it took {took:?}"
-        );
 
-        // More than there is room for: the others have their turn all the same.
+        // More than there is room for: the others have their turn all the same. One after
+        // the other would take minutes.
+        let start = Instant::now();
         idle.extend((0..50).map(slow).collect::<Result<Vec<_>>>()?);
         assert_eq!(get(gateway, "/healthz")?.status, 200);
         for mut stream in idle {
@@ -405,7 +407,7 @@ fn who_is_slow_blocks_nobody() {
             stream.read_to_end(&mut Vec::new())?;
         }
         let took = start.elapsed();
-        assert!(took < patient(Duration::from_secs(15)), "it took {took:?}");
+        assert!(took < patient(Duration::from_secs(30)), "it took {took:?}");
         Ok(())
     });
 }

@@ -20,15 +20,14 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use ftp_helper_tests::{
     check::{exchange, is_helped},
-    client::{ClientKind, Mode, Step},
+    client::{ClientKind, Mode},
     container::{self, Cgroup, Container},
     lab::Lab,
-    process::Daemon,
+    ongoing::{Large, Ongoing},
     scenario::{has_root, scenario, skip},
-    server::{Server, ServerKind},
+    server::{DOWNLOADS, Server, ServerKind},
     setup::Setup,
     transfers::Transfers,
-    wait::wait_for,
 };
 use serde_json::Value;
 
@@ -310,6 +309,7 @@ fn reloads(container: &Container) -> Result<()> {
     container.write(SETTINGS, wrong)?;
     let reload = container.run(&["systemctl", "reload", UNIT])?;
     ensure!(!reload.status.success(), "a refused reload looks well");
+    container.must(&["journalctl", "--sync"])?;
     let said = container.must(&["journalctl", "--unit", UNIT, "--output=cat"])?;
     ensure!(said.contains("did you mean `control-port`?"), "{said}");
     let ports = container.must(&["ftp-helper", "port", "list"])?;
@@ -325,41 +325,18 @@ fn reloads(container: &Container) -> Result<()> {
 /// Installing the package over itself is an upgrade for all that takes part. A
 /// transfer goes on meanwhile, and the settings stay.
 fn upgrades(lab: &Lab, server: &Server, container: &Container) -> Result<()> {
-    const SIZE: usize = 20 << 20;
+    const SIZE: u64 = 50_000_000;
 
     let old = property(container, "MainPID")?;
-    let mut transfers = Transfers::new();
-    transfers.download(lab, server, SIZE)?;
-    let Some(Step::Download { remote, local }) = transfers.steps.first() else {
-        bail!("one download was asked for, not {transfers:?}");
-    };
-    let mut command = lab.client.command("curl");
-    command
-        .args([
-            "--silent",
-            "--show-error",
-            "--ftp-port",
-            "-",
-            "--disable-eprt",
-        ])
-        .args(["--limit-rate", "1M", "--user", "anonymous:guest"])
-        .arg("--output")
-        .arg(local)
-        .arg(format!("ftp://{}/{remote}", server.endpoint()));
-    let mut download = Daemon::start(&mut command, &lab.logs().join("slow.log"))?;
-    wait_for("the transfer on its way", Duration::from_secs(10), || {
-        Ok(fs::metadata(local)
-            .is_ok_and(|it| it.len() > 0)
-            .then_some(()))
-    })?;
+    let remote = format!("{DOWNLOADS}/large");
+    let large = Large::make(&lab.server, &server.file(&remote), SIZE)?;
+    let ongoing = Ongoing::start(&lab.client, server.endpoint(), Mode::Active, &remote)?;
     container.must(&["dpkg", "--install", "/ftp-helper.deb"])?;
-    ensure!(download.ended()?.is_none(), "the transfer was too short");
+    ensure!(ongoing.arrived() < SIZE, "the transfer was too short");
     let new = property(container, "MainPID")?;
     ensure!(old != new && new != "0", "the agent is {old}, then {new}");
     ensure!(property(container, "ActiveState")? == "active");
-    let status = download.wait(Duration::from_secs(60))?;
-    ensure!(status.success(), "{status}:\n{}", download.log()?);
-    transfers.arrived()?;
+    ongoing.finish(&large)?;
     let settings = container.must(&["cat", SETTINGS])?;
     ensure!(settings.starts_with("interface = \"wan0\"\n"), "{settings}");
     ensure!(is_helped(lab, server)?, "not helped after the upgrade");

@@ -38,7 +38,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::access::Access;
 pub use self::store::Store;
-use crate::host::Host;
+use crate::{duet, host::Host};
 
 /// Longest wait for the thread.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -87,9 +87,7 @@ impl ApiStub {
 
     /// Answers on this host from now on.
     pub fn listen(&self, host: &Host) -> Result<()> {
-        let socket = host.enter(|| Ok(TcpListener::bind(ADDRESS)?))?;
-        socket.set_nonblocking(true)?;
-        self.order(Order::Listen(socket))
+        self.order(Order::Listen(duet::listen(host, ADDRESS.parse()?)?))
     }
 
     /// Goes away, as far as everybody else can see.

@@ -92,7 +92,7 @@ impl Attempt {
         Ok(poll(&mut polled, limit)? > 0)
     }
 
-    fn is_open(&self) -> Result<bool> {
+    pub(super) fn is_open(&self) -> Result<bool> {
         Ok(getsockopt(&self.0, sockopt::SocketError)? == 0)
     }
 }

@@ -8,7 +8,13 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::dial::{Attempt, Way};
-use crate::{duet::listen, host::Host, lab::Lab, setup::Family, wait::patient};
+use crate::{
+    duet::{accept, listen},
+    host::Host,
+    lab::Lab,
+    setup::Family,
+    wait::patient,
+};
 
 /// Longest wait for a packet that must not come: those that may come take less
 /// than a millisecond.
@@ -101,6 +107,12 @@ impl Trap {
             attempt.is_decided(end.saturating_duration_since(Instant::now()))?;
         }
         let mut connections = 0;
+        for attempt in &attempts {
+            if attempt.is_decided(Duration::ZERO)? && attempt.is_open()? {
+                // Its last segment may be on its way to the victim.
+                connections += u64::from(accept(&self.listener, BLOCKED).is_ok());
+            }
+        }
         while self.listener.accept().is_ok() {
             connections += 1;
         }

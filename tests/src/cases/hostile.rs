@@ -152,8 +152,7 @@ fn ended(stage: &Stage<'_>) -> Result<()> {
     let listener = duet.client.listen()?;
     duet.client.write(&line(&listener)?)?;
     let announced = stage.received(&mut duet)?;
-    drop(duet);
-    sleep(PAUSE);
+    duet.end()?;
     crate::duet::is_closed(stage.outside_host(), announced, &listener)
 }
 

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     announcement::Announcement,
+    counters::TcpCounters,
     duet::{Duet, Manner, is_closed},
     host::Host,
     lab::Lab,
@@ -86,6 +87,30 @@ impl Case {
     pub fn run(&self, lab: &Lab, patience: Duration) -> Result<()> {
         let stage = Stage { lab, patience };
         (self.run)(&stage).with_context(|| self.name)
+    }
+
+    /// Runs it where somebody helps; what is wrong, if anything: it does not end as it
+    /// should, or a host waits for a time-out each time. A machine that stands still for a
+    /// moment is enough for one.
+    pub fn run_in_time(&self, lab: &Lab) -> Result<Option<String>> {
+        const TRIES: usize = 3;
+        let mut late = None;
+        for _ in 0..TRIES {
+            let before = (TcpCounters::of(&lab.client)?, TcpCounters::of(&lab.server)?);
+            if let Err(error) = self.run(lab, Duration::from_secs(3)) {
+                return Ok(Some(format!("{error:#}")));
+            }
+            let client = TcpCounters::of(&lab.client)?.since(before.0);
+            let server = TcpCounters::of(&lab.server)?.since(before.1);
+            if self.repeats || client.timeouts + server.timeouts == 0 {
+                return Ok(None);
+            }
+            late = Some(format!(
+                "{}: client {client:?}, server {server:?}",
+                self.name
+            ));
+        }
+        Ok(late)
     }
 }
 

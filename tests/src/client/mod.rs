@@ -174,7 +174,7 @@ impl ClientKind {
             Self::Lftp => lftp::command(&call),
             Self::Ftplib => ftplib::command(&call)?,
         };
-        let output = run(&mut command, LIMIT)?;
+        let output = run(&mut command, LIMIT.max(patience * 10))?;
         let (sent, received) = match self {
             Self::Curl => curl::dialogue(&output),
             Self::Lftp => lftp::dialogue(&output),

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 /// Longest wait for anything that the other end has to do. Much longer than anything
 /// takes that works.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a load came to.
 #[derive(Clone, Debug, Deserialize, Serialize)]

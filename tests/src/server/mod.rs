@@ -8,13 +8,14 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
     announcement::{Announcement, announcements},
+    duet::FREED,
     lab::Lab,
     process::Daemon,
     setup::Family,
@@ -83,11 +84,18 @@ impl Server {
             ServerKind::Pyftpdlib => pyftpdlib::command(lab, &root, &command_log, &reply_log)?,
         };
         let mut daemon = Daemon::start(&mut command, &log)?;
+        let begin = Instant::now();
         wait_for(
             &format!("{} listening", kind.name()),
             Duration::from_secs(20),
             || {
                 if let Some(status) = daemon.ended()? {
+                    // A program that another test starts has a copy of each of our sockets
+                    // until it runs: an earlier listener may be open for a moment.
+                    if begin.elapsed() < FREED {
+                        daemon = Daemon::start(&mut command, &log)?;
+                        return Ok(None);
+                    }
                     bail!("{} ended with {status}:\n{}", kind.name(), daemon.log()?);
                 }
                 let local: IpAddr = match lab.setup.family() {

@@ -13,6 +13,7 @@ use nix::net::if_::if_nametoindex;
 const PROGRAM_LOAD: i64 = 5;
 const OBJECT_PIN: i64 = 6;
 const LINK_CREATE: i64 = 28;
+const LINK_DETACH: i64 = 34;
 
 const SCHED_CLS: u32 = 3;
 
@@ -98,7 +99,7 @@ impl Program {
         device: &str,
         way: Direction,
         place: Place,
-    ) -> Result<Option<OwnedFd>> {
+    ) -> Result<Option<Link>> {
         const BEFORE: u32 = 1 << 3;
         const AFTER: u32 = 1 << 4;
         let attribute = LinkCreate {
@@ -118,7 +119,7 @@ impl Program {
         // SAFETY: there is no pointer in it.
         match unsafe { bpf(LINK_CREATE, &attribute) } {
             // SAFETY: success returns a new descriptor.
-            Ok(link) => Ok(Some(unsafe { OwnedFd::from_raw_fd(link) })),
+            Ok(link) => Ok(Some(Link(unsafe { OwnedFd::from_raw_fd(link) }))),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
             Err(error) => Err(error).context("program not attached"),
         }
@@ -135,6 +136,18 @@ impl Program {
         // SAFETY: the path lives across the call.
         unsafe { bpf(OBJECT_PIN, &attribute) }.context("program not pinned")?;
         Ok(())
+    }
+}
+
+/// A program that is attached. It is detached when this goes away, also while a program
+/// that another test starts has a copy of the descriptor.
+pub(crate) struct Link(OwnedFd);
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let attribute = [self.0.as_raw_fd().cast_unsigned()];
+        // SAFETY: there is no pointer in it.
+        let _ = unsafe { bpf(LINK_DETACH, &attribute) };
     }
 }
 

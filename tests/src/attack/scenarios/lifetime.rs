@@ -1,7 +1,11 @@
 //! Announcements that counted once, and do so no more; and others than those who were
 //! meant by them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io::{ErrorKind, Read as _},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -11,7 +15,7 @@ use super::super::{
     stage::{command, pause},
     trap::Trap,
 };
-use crate::setup::Inside;
+use crate::{duet::accept, setup::Inside};
 
 /// Longest wait for what should come.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -111,8 +115,7 @@ fn ended(stage: &Stage<'_>) -> Result<()> {
     let trap = stage.trap(0)?;
     let mut duet = stage.login()?;
     let to = Stage::announce(lab, &mut duet, trap.listener())?;
-    drop(duet);
-    pause();
+    duet.end()?;
     let ways = [Way::new(lab.outside(), to)];
     stage.tempt_by(&trap, &ways, "after the end of the control connection")?;
     Ok(())
@@ -129,7 +132,7 @@ fn again(stage: &Stage<'_>) -> Result<()> {
         ..Way::new(lab.outside(), to)
     };
     let open = first.open(PATIENCE)?;
-    ensure!(trap.listener().accept().is_ok(), "not at the trap");
+    let mut far = accept(trap.listener(), PATIENCE).context("not at the trap")?;
     // From another port, and from another host, while it is open.
     let stranger = &stage.others()?.stranger;
     let others = [Way::new(lab.outside(), to), Way::new(stranger, to)];
@@ -144,7 +147,12 @@ fn again(stage: &Stage<'_>) -> Result<()> {
         },
     )?;
     drop(open);
-    pause();
+    far.set_read_timeout(Some(PATIENCE))?;
+    let end = far.read(&mut [0]);
+    ensure!(
+        end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
+        "its data connection goes on"
+    );
     stage.tempt_by(&trap, &[first], "from the port of its data connection")?;
     stage.tempt_by(&trap, &others, "behind its data connection")
 }
@@ -159,7 +167,7 @@ fn repeated(stage: &Stage<'_>) -> Result<()> {
     let to = Stage::named(lab, &duet.server.line()?)?;
     let way = Way::new(lab.outside(), to);
     let _open = way.open(PATIENCE).context("its data connection")?;
-    ensure!(trap.listener().accept().is_ok(), "not at the trap");
+    accept(trap.listener(), PATIENCE).context("not at the trap")?;
     duet.client.send_at(start, line.as_bytes())?;
     pause();
     stage.tempt_by(&trap, &[way], "after a repeated announcement")
@@ -169,14 +177,14 @@ fn repeated(stage: &Stage<'_>) -> Result<()> {
 fn overlap(stage: &Stage<'_>) -> Result<()> {
     let lab = stage.lab;
     let address = lab.setup.inside_address();
-    // Lines of the same length.
+    // Lines of the same length, and ports that no connection has of its own accord.
     let trap_at = |port| {
         let at = SocketAddr::new(address, port);
         let ways = [lab.setup.known_as(), address]
             .map(|to| Way::new(lab.outside(), SocketAddr::new(to, port)));
         Trap::set(lab, &lab.client, at, ways.to_vec())
     };
-    let (first, second) = (trap_at(45_678)?, trap_at(45_679)?);
+    let (first, second) = (trap_at(20_678)?, trap_at(20_679)?);
     let mut duet = stage.login_raw(20_023)?;
     let start = duet.client.next;
     duet.client.send(command(first.at()).as_bytes())?;
