@@ -27,8 +27,10 @@ pub mod origin {
     Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
 )]
 pub struct Entry {
-    /// `CLOCK_BOOTTIME`, nanoseconds.
-    pub time: u64,
+    /// When; zero for an entry that was never written.
+    pub time: Moment,
+    /// Reply code; 0 for a command, and for a decision inside a multi-line reply.
+    pub code: u16,
     /// What was announced, or where the data connection leads; zero when there is
     /// nothing of that kind.
     pub inside: Endpoint,
@@ -37,8 +39,6 @@ pub struct Entry {
     /// First four letters of a command, upper case, the last one in the lowest
     /// byte; 0 for a reply.
     pub verb: u32,
-    /// Reply code; 0 for a command, and for a decision inside a multi-line reply.
-    pub code: u16,
     /// Number of the [`Kind`](crate::grammar::Kind).
     pub kind: u8,
     /// The decision: 0 for none, else the number of the [`Reason`] plus 1.
@@ -46,7 +46,35 @@ pub struct Entry {
     /// One of [`origin`].
     pub origin: u8,
     /// Always zero.
-    pub reserved: [u8; 7],
+    pub reserved: u8,
+}
+
+/// A point in time of `CLOCK_BOOTTIME`, in short: units of 1024 nanoseconds, the lowest 16
+/// bits first. It ends after nine years.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
+)]
+pub struct Moment([u16; 3]);
+
+impl Moment {
+    const UNIT: u32 = 10;
+
+    /// The moment at which so many nanoseconds have passed, at most one unit earlier.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a part of the number")]
+    pub const fn at(nanoseconds: u64) -> Self {
+        let units = nanoseconds >> Self::UNIT;
+        Self([units as u16, (units >> 16) as u16, (units >> 32) as u16])
+    }
+
+    /// Nanoseconds of `CLOCK_BOOTTIME`.
+    #[must_use]
+    pub fn nanoseconds(self) -> u64 {
+        let [low, middle, high] = self.0.map(u64::from);
+        (high << 32 | middle << 16 | low) << Self::UNIT
+    }
 }
 
 /// The newest entries of a session. Both directions write to it without a lock:
@@ -58,15 +86,13 @@ pub struct Entry {
 pub struct Journal {
     /// Entries written so far (wraps).
     pub written: u32,
-    /// Always zero.
-    pub reserved: u32,
     /// The newest of them, from `written` on and around.
     pub entries: [Entry; ENTRIES],
 }
 
 const _: () = assert!(ENTRIES.is_power_of_two());
-const _: () = assert!(size_of::<Entry>() == 64);
-const _: () = assert!(size_of::<Journal>() == 8 + ENTRIES * 64);
+const _: () = assert!(size_of::<Entry>() == 56);
+const _: () = assert!(size_of::<Journal>() == 4 + ENTRIES * 56);
 
 /// The origin of this side's lines.
 #[inline(always)]
@@ -104,7 +130,7 @@ impl Journal {
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         let oldest = self.written as usize & (ENTRIES - 1);
         let (newer, older) = self.entries.split_at(oldest);
-        let written = |entry: &&Entry| entry.time != 0;
+        let written = |entry: &&Entry| entry.time != Moment::default();
         older.iter().chain(newer).filter(written)
     }
 }
@@ -116,7 +142,12 @@ mod tests {
     use super::*;
 
     fn times(journal: &Journal) -> Vec<u64> {
-        journal.iter().map(|entry| entry.time).collect()
+        let numbers = journal.iter().map(|entry| entry.time.nanoseconds() >> 10);
+        numbers.collect()
+    }
+
+    fn note(journal: &mut Journal, time: u64) {
+        journal.append().time = Moment::at(time << 10);
     }
 
     #[test]
@@ -124,12 +155,12 @@ mod tests {
         let mut journal = Journal::default();
         assert!(times(&journal).is_empty());
         for time in 1..=3 {
-            journal.append().time = time;
+            note(&mut journal, time);
         }
         assert_eq!(times(&journal), [1, 2, 3]);
-        assert_eq!(journal.newest().time, 3);
+        assert_eq!(journal.newest().time, Moment::at(3072));
         for time in 4..=20 {
-            journal.append().time = time;
+            note(&mut journal, time);
         }
         assert_eq!(times(&journal), (5..=20).collect::<Vec<_>>());
     }
@@ -140,10 +171,20 @@ mod tests {
             written: u32::MAX,
             ..Journal::default()
         };
-        journal.append().time = 1;
-        journal.append().time = 2;
+        note(&mut journal, 1);
+        note(&mut journal, 2);
         assert_eq!(times(&journal), [1, 2]);
-        assert_eq!(journal.newest().time, 2);
+        assert_eq!(journal.newest().time, Moment::at(2048));
+    }
+
+    #[test]
+    fn a_moment_is_exact_to_a_microsecond_for_nine_years() {
+        let nine_years = 9 * 365 * 86_400 * 1_000_000_000;
+        for time in [0, 1024, 1 << 26, 1 << 42, 0x1234_5678_9abc_dc00, nine_years] {
+            let time = time & (u64::MAX >> 6);
+            let kept = Moment::at(time + 1023).nanoseconds();
+            assert_eq!(kept, (time + 1023) >> 10 << 10);
+        }
     }
 
     #[test]

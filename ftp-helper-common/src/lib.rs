@@ -2,8 +2,10 @@
 //!
 //! * [`grammar`]: the FTP grammar as a push parser, one byte at a time. The TC
 //!   programs and the host tests run the very same code.
-//! * [`stream`]: the bookkeeping of one direction of a control connection:
-//!   position of the line, held bytes, rewrites and sequence translation.
+//! * [`stream`], [`stash`]: the bookkeeping of one direction of a control connection:
+//!   how far it was read, and what came too early.
+//! * [`rewrite`]: what became of the bytes that went out: held bytes, texts, and sequence
+//!   translation.
 //! * [`session`], [`journal`], [`expectation`], [`interface`], [`event`]: the types that live
 //!   in BPF maps, each defined once.
 //! * [`straight`]: what is written for the verifier.
@@ -24,14 +26,16 @@ pub mod grammar;
 pub mod interface;
 pub mod journal;
 pub mod reason;
+pub mod rewrite;
 pub mod session;
+pub mod stash;
 pub mod straight;
 pub mod stream;
 
 /// Version of the layout of every pinned map; it is part of the pin's name.
 ///
 /// Raise it with every change of a type in this crate that lives in a map.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 #[cfg(feature = "user")]
 mod pod {
@@ -42,6 +46,7 @@ mod pod {
         expectation::{Expectation, ExpectationKey},
         interface::{ControlPort, Interface},
         session::{Handshake, Session, SessionKey},
+        stash::Stash,
     };
 
     macro_rules! pod {
@@ -64,6 +69,7 @@ mod pod {
         Handshake,
         Interface,
         Session,
-        SessionKey
+        SessionKey,
+        Stash
     );
 }

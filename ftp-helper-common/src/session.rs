@@ -3,7 +3,8 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
-    address::Endpoint, expectation::ExpectationKey, grammar::Role, journal::Journal, stream::Stream,
+    address::Endpoint, expectation::ExpectationKey, grammar::Role, journal::Journal,
+    rewrite::Rewrites, stream::Stream,
 };
 
 /// A control connection as it is seen outside, the same key for both
@@ -131,12 +132,19 @@ pub struct Session {
     pub locks: [u64; 2],
     /// The two directions, by [`Direction`].
     pub streams: [Stream; 2],
+    /// What became of the bytes that went out.
+    pub rewrites: Rewrites,
     /// What happened last.
     pub journal: Journal,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 40);
-const _: () = assert!(size_of::<Session>() == 136 + 2 * size_of::<Stream>() + size_of::<Journal>());
+/// With its key and the kernel's own part, an element of the table takes 2048 bytes of the
+/// kernel's allocator, which has nothing between that and the double.
+const _: () = assert!(size_of::<Session>() <= 1952);
+const _: () = assert!(size_of::<Session>() == 136 + 2 * 76 + 752 + 900 + 4);
 
 impl Session {
     /// Who sends in this direction.
@@ -147,6 +155,12 @@ impl Session {
             (true, Direction::Egress) | (false, Direction::Ingress) => Role::Client,
             _ => Role::Server,
         }
+    }
+
+    /// What was done to the bytes of this direction; nothing ever to those that come in.
+    #[must_use]
+    pub fn rewrites_of(&self, direction: Direction) -> Option<&Rewrites> {
+        (direction == Direction::Egress).then_some(&self.rewrites)
     }
 }
 

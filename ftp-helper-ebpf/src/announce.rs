@@ -5,8 +5,8 @@ use ftp_helper_common::{
     grammar::{Kind, TEXT, Text},
     interface::flags as interface_flags,
     reason::Reason,
+    rewrite::Rewrite,
     session::{Direction, flags},
-    stream::Rewrite,
 };
 
 use crate::{
@@ -284,8 +284,8 @@ fn accepted(frame: &mut Frame, reason: Reason) {
 /// Files the rewrite of an announcement, with what was held of it.
 #[inline(always)]
 fn replace(frame: &mut Frame) {
-    let held = u32::from(frame.stream().hold_len);
-    let capture: *const [u8; TEXT] = &raw const frame.stream().capture;
+    let held = frame.held();
+    let capture: *const [u8; TEXT] = &raw const frame.rewrites().capture;
     let work = frame.work();
     let announcement = &work.announcement;
     let mut text = Text::new(&mut work.rewrite.text, &mut work.text);
@@ -315,13 +315,13 @@ fn replace(frame: &mut Frame) {
     push(frame);
 }
 
-/// Appends the rewrite under construction to the stream's ring.
+/// Appends the rewrite under construction to the ring; it takes what is held along.
 #[inline(always)]
 pub(crate) fn push(frame: &mut Frame) {
     let rewrite: *const Rewrite = &raw const frame.work().rewrite;
     // SAFETY: another map value.
-    frame.stream().push(unsafe { &*rewrite });
-    frame.stream().hold_len = 0;
+    frame.rewrites().push(unsafe { &*rewrite });
+    frame.rewrites().hold_len = 0;
     frame.work().rewrites += 1;
 }
 

@@ -5,9 +5,10 @@ use core::ffi::c_void;
 use ftp_helper_common::{
     grammar::{ANNOUNCEMENT, Kind, LINE, LineParser, NOTHING, Role, TEXT},
     reason::Reason,
-    session::flags,
+    rewrite::REWRITES,
+    session::{Direction, flags},
     straight::{bytes_before, choose, is_less},
-    stream::{Question, REWRITES, before, flags as stream_flags},
+    stream::{before, flags as stream_flags},
 };
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     frame::{CHUNK, Frame},
     hold, journal, lock, log,
     packet::tcp_flags,
-    piece, rewrite, ring, sequence, skb, stash,
+    piece, rewrite, sequence, skb, stash,
 };
 
 /// Rewrites that one segment may bring. What comes behind them goes on as another
@@ -58,7 +59,8 @@ fn closes(frame: &mut Frame) -> bool {
     let from = frame.work().from;
     let stream = frame.stream();
     let is_positioned = stream.flags & stream_flags::POSITIONED != 0;
-    let (is_early, is_plain) = (before(stream.next, from), stream.is_plain());
+    let is_early = before(stream.next, from);
+    let is_plain = frame.is_plain();
     frame.work().packet.has(tcp_flags::FIN) && is_positioned && (is_early || !is_plain)
 }
 
@@ -66,12 +68,14 @@ fn closes(frame: &mut Frame) -> bool {
 #[inline(always)]
 fn translate(frame: &mut Frame) -> Verdict {
     // An urgent pointer may reach over what will be rewritten.
-    let is_urgent = frame.work().packet.has(tcp_flags::URG);
-    if frame.stream().is_plain() && frame.reverse().is_plain() && !is_urgent {
+    let is_urgent = frame.egress == 1 && frame.work().packet.has(tcp_flags::URG);
+    if frame.rewrites().is_plain() && !is_urgent {
         return Verdict::Next;
     }
-    let from = frame.work().from;
-    frame.work().wire = ring::ask(frame.stream(), Question::ToWire, from);
+    if frame.direction() == Direction::Egress {
+        let from = frame.work().from;
+        frame.work().wire = sequence::to_wire(frame, from);
+    }
     let result = sequence::translate(frame);
     finish(frame, result)
 }
@@ -111,12 +115,12 @@ fn data(frame: &mut Frame) -> Verdict {
     }
     let seen = next.wrapping_sub(from);
     let seen = if seen < len { seen } else { len };
-    if frame.stream().stash_len > 0 && stash::append(frame).is_err() {
+    if frame.stream().flags & stream_flags::STASHED != 0 && stash::append(frame).is_err() {
         event::count(Reason::RewriteFailed);
         return Verdict::Drop;
     }
     let len = frame.work().len;
-    let closing = frame.work().packet.has(tcp_flags::FIN) && frame.stream().hold_len > 0;
+    let closing = frame.work().packet.has(tcp_flags::FIN) && frame.held() > 0;
     if seen < len || closing && seen == next.wrapping_sub(from) {
         if !has_room(frame) {
             event::count(Reason::TooManyRewrites);
@@ -131,12 +135,12 @@ fn data(frame: &mut Frame) -> Verdict {
             event::count(Reason::RewriteFailed);
             return Verdict::Drop;
         }
-        let hold_len = hold::settle(frame);
         let end = from.wrapping_add(frame.work().position);
+        if frame.direction() == Direction::Egress {
+            hold::settle(frame, end);
+        }
         frame.work().to = end;
-        let stream = frame.stream();
-        stream.next = end;
-        stream.hold_len = hold_len;
+        frame.stream().next = end;
         // What the parser has not read yet comes by again.
         let position = frame.work().position;
         if position < len && position > 0 {
@@ -175,7 +179,7 @@ fn passed_unseen(frame: &mut Frame) -> bool {
     let work = frame.work();
     let from = work.from;
     // What is held was acknowledged, and has not arrived.
-    if !conntrack::has_arrived(skb, &work.key, direction, from) || frame.stream().hold_len > 0 {
+    if !conntrack::has_arrived(skb, &work.key, direction, from) || frame.held() > 0 {
         return false;
     }
     stash::forget(frame);
@@ -189,19 +193,22 @@ fn passed_unseen(frame: &mut Frame) -> bool {
 /// receiver must have their texts: a retransmission would go out without them.
 #[inline(always)]
 fn has_room(frame: &mut Frame) -> bool {
-    let stream = frame.stream();
-    let Some(newest) = stream.rewrite(REWRITES as u32 - REWRITES_PER_SEGMENT) else {
+    if frame.direction() == Direction::Ingress {
+        return true;
+    }
+    let age = REWRITES as u32 - REWRITES_PER_SEGMENT;
+    let Some(newest) = frame.rewrites().rewrite(age) else {
         return true;
     };
     let wire = newest.wire_end();
-    stream.has_arrived(wire)
+    frame.stream().has_arrived(wire)
 }
 
 /// Encrypted data: no line to read, positions are translated as before. What is
 /// still held of the last line goes out in front of it.
 #[inline(always)]
 fn opaque(frame: &mut Frame) -> Verdict {
-    if frame.stream().hold_len > 0 {
+    if frame.held() > 0 {
         if !has_room(frame) {
             event::count(Reason::TooManyRewrites);
             return Verdict::Drop;
@@ -221,11 +228,16 @@ fn opaque(frame: &mut Frame) -> Verdict {
 fn send(frame: &mut Frame) -> Verdict {
     let work = frame.work();
     let whole = work.to == work.from.wrapping_add(work.len) && work.len == work.declared;
-    if whole && frame.stream().is_plain() {
+    if whole && frame.is_plain() {
         return translate(frame);
     }
-    if frame.stream().hold_len > 0 {
-        let (start, from) = (frame.stream().hold_start(), frame.work().from);
+    if frame.direction() == Direction::Ingress {
+        // Something was appended to it.
+        let result = rewrite::set_lengths(frame).and_then(|()| sequence::translate(frame));
+        return finish(frame, result);
+    }
+    if frame.held() > 0 {
+        let (start, from) = (frame.rewrites().hold_start, frame.work().from);
         if !before(from, start) {
             return hold::acknowledge(frame);
         }
@@ -291,10 +303,11 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
     let ahead = work.chunk.ahead(within);
     let byte = work.chunk[within as usize & (CHUNK - 1)];
     let there = work.chunk_len - within;
+    let held = frame.held();
     let stream = frame.stream();
     // Of most lines only the end still matters. What is held is another matter: the
     // next byte has to release it.
-    if stream.parser.skipping() && stream.hold_len == 0 {
+    if stream.parser.skipping() && held == 0 {
         let plain = bytes_before(ahead, b'\n');
         let count = choose(is_less(plain, there), plain, there);
         if count > 0 {
@@ -312,10 +325,10 @@ unsafe extern "C" fn next_byte(_index: u32, context: *mut c_void) -> i64 {
     let pending = stream.parser.pending();
     if pending > 0 {
         // Of a line that got too long, what is held already must stay.
-        if pending <= TEXT as u32 {
-            stream.capture[(pending as usize - 1) & (TEXT - 1)] = byte;
+        if frame.direction() == Direction::Egress && pending <= TEXT as u32 {
+            frame.rewrites().keep_pending(pending - 1, byte);
         }
-    } else if step == NOTHING && stream.hold_len > 0 {
+    } else if step == NOTHING && held > 0 {
         step = RELEASED;
     }
     frame.work().step = step;

@@ -6,8 +6,9 @@ use ftp_helper_common::{
     expectation::{Expectation, ExpectationKey},
     grammar::{Announcement, Progress},
     interface::Interface,
+    rewrite::{Rewrite, Rewrites},
     session::{Direction, Handshake, Session, SessionKey},
-    stream::{Rewrite, Stream},
+    stream::Stream,
 };
 
 use crate::{
@@ -249,6 +250,27 @@ impl Frame {
         unsafe { &mut *self.reverse }
     }
 
+    /// What became of the bytes that went out, whichever way the packet at hand goes.
+    #[inline(always)]
+    pub(crate) fn rewrites(&mut self) -> &mut Rewrites {
+        &mut self.session().rewrites
+    }
+
+    /// True when the sender's positions are those of the wire, and nothing is held.
+    #[inline(always)]
+    pub(crate) fn is_plain(&mut self) -> bool {
+        self.egress == 0 || self.rewrites().is_plain()
+    }
+
+    /// Bytes of this direction that are held.
+    #[inline(always)]
+    pub(crate) fn held(&mut self) -> u32 {
+        if self.egress == 0 {
+            return 0;
+        }
+        self.rewrites().hold_len.into()
+    }
+
     /// The word that is not zero while a processor works on this direction.
     #[inline(always)]
     pub(crate) fn lock(&mut self) -> &mut u64 {
@@ -266,7 +288,7 @@ impl Frame {
     /// stack, which has no room for it.
     #[inline(always)]
     pub(crate) fn fetch_rewrite(&mut self, age: u32) -> bool {
-        let Some(rewrite) = self.stream().rewrite(age) else {
+        let Some(rewrite) = self.rewrites().rewrite(age) else {
             return false;
         };
         let source = core::ptr::from_ref(rewrite);

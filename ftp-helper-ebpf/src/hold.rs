@@ -7,30 +7,35 @@
 //! bytes that finish the line, as part of a rewrite that every retransmission
 //! of those bytes carries again.
 
-use ftp_helper_common::{
-    grammar::TEXT, reason::Reason, session::Direction, straight::is_less, stream::Question,
-};
+use aya_ebpf::{bindings::BPF_F_INGRESS, helpers::generated::bpf_redirect};
+use ftp_helper_common::{grammar::TEXT, reason::Reason, straight::is_less};
 
-use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, ring, sequence};
+use crate::{Verdict, announce, event, frame::Frame, packet::tcp_flags, sequence};
 
 /// Most bytes behind the numbers that are held: together with the longest
 /// numbers (of `EPRT` with IPv6, 45 bytes) they are one text.
 const TRAILING: u32 = TEXT as u32 - 45;
 
-/// Decides at the end of a segment how many bytes before its end are held. Either
-/// they start in this segment, or all of the segment adds to what was held.
+/// Decides at the end of a segment that goes out how many bytes before its end are
+/// held. Either they start in this segment, or all of the segment adds to what was held.
 #[inline(always)]
-pub(crate) fn settle(frame: &mut Frame) -> u16 {
+pub(crate) fn settle(frame: &mut Frame, end: u32) {
+    let len = held_before_end(frame);
+    frame.rewrites().hold(end.wrapping_sub(len), len as u16);
+}
+
+#[inline(always)]
+fn held_before_end(frame: &mut Frame) -> u32 {
     let pending = frame.stream().parser.pending();
     if pending == 0 {
         return 0;
     }
-    // Nothing will be replaced in this direction; the parser reads on.
-    if frame.stream().hold_len == 0 && !announce::may_rewrite(frame) {
+    let held = frame.held();
+    // Nothing will be replaced; the parser reads on.
+    if held == 0 && !announce::may_rewrite(frame) {
         return 0;
     }
     let finishing = frame.work().packet.has(tcp_flags::FIN);
-    let held = u32::from(frame.stream().hold_len);
     let too_long = pending > TEXT as u32 || frame.stream().parser.trailing() > TRAILING;
     if too_long || finishing {
         if too_long {
@@ -43,19 +48,18 @@ pub(crate) fn settle(frame: &mut Frame) -> u16 {
     if held == 0 {
         event::count(Reason::LineHeld);
     }
-    pending as u16
+    pending
 }
 
 /// Gives up a hold: the bytes go out unchanged in front of the segment at hand.
 #[inline(always)]
 pub(crate) fn release(frame: &mut Frame) {
-    let held = frame.stream().hold_len;
-    if held == 0 {
+    if frame.held() == 0 {
         return;
     }
-    // The parser is ahead of `next`, which still stands behind the held bytes.
-    let start = frame.stream().hold_start();
-    let capture: *const [u8; TEXT] = &raw const frame.stream().capture;
+    let rewrites = frame.rewrites();
+    let (start, held) = (rewrites.hold_start, rewrites.hold_len);
+    let capture: *const [u8; TEXT] = &raw const rewrites.capture;
     let rewrite = &mut frame.work().rewrite;
     rewrite.start = start;
     rewrite.original_len = held;
@@ -86,8 +90,8 @@ fn copy_start(from: &[u8; TEXT], to: &mut [u8; TEXT], len: u32) {
 /// end of what is held.
 #[inline(always)]
 pub(crate) fn acknowledge(frame: &mut Frame) -> Verdict {
-    let start = frame.stream().hold_start();
-    let wire = ring::ask(frame.stream(), Question::ToWire, start);
+    let start = frame.rewrites().hold_start;
+    let wire = sequence::to_wire(frame, start);
     if !frame.stream().has_arrived(wire) {
         return Verdict::Drop;
     }
@@ -95,14 +99,9 @@ pub(crate) fn acknowledge(frame: &mut Frame) -> Verdict {
         event::count(Reason::RewriteFailed);
         return Verdict::Drop;
     }
-    // At egress the packet enters through the interface again; at ingress it
-    // leaves through it.
-    let flags = match frame.direction() {
-        Direction::Egress => aya_ebpf::bindings::BPF_F_INGRESS,
-        Direction::Ingress => 0,
-    };
+    // What was going out enters through the interface again.
     let ifindex = frame.work().ifindex;
     // SAFETY: only sets up the redirection.
-    unsafe { aya_ebpf::helpers::generated::bpf_redirect(ifindex, flags.into()) };
+    unsafe { bpf_redirect(ifindex, BPF_F_INGRESS.into()) };
     Verdict::Redirect
 }

@@ -3,7 +3,7 @@
 use ftp_helper_common::{
     address::Endpoint,
     grammar::Kind,
-    journal::{Entry, origin, origin_of},
+    journal::{Entry, Moment, origin, origin_of},
     reason::Reason,
     session::{Session, SessionKey},
 };
@@ -83,7 +83,7 @@ pub(crate) fn outcome(
 
 #[inline(always)]
 fn fill(entry: &mut Entry, decision: u8, kind: Kind, origin: u8) {
-    entry.time = event::now();
+    entry.time = Moment::at(event::now());
     entry.kind = kind.0;
     entry.decision = decision;
     entry.origin = origin;

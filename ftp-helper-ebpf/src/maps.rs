@@ -23,6 +23,7 @@ use ftp_helper_common::{
     interface::{ControlPort, Interface, Network},
     reason::COUNTERS as COUNTER_SLOTS,
     session::{Handshake, Session, SessionKey},
+    stash::{PLACES, Stash},
 };
 
 use crate::frame::Work;
@@ -47,6 +48,11 @@ pub(crate) static HANDSHAKES: LruHashMap<SessionKey, Handshake> =
 pub(crate) static BEGUN: Array<[u8; BEGUN_PAGE]> = Array::with_max_entries(BEGUN_PAGES, 0);
 pub(crate) const BEGUN_PAGE: usize = 1 << 12;
 pub(crate) const BEGUN_PAGES: u32 = 256;
+
+/// Segments that came too early, by the connection's digest. Of two that meet in one
+/// place, one is sent again by its sender.
+#[map]
+pub(crate) static STASHES: Array<Stash> = Array::with_max_entries(PLACES, 0);
 
 /// Awaited data connections.
 #[map]

@@ -10,8 +10,9 @@ use aya_ebpf::helpers::generated::bpf_check_mtu;
 use ftp_helper_common::{
     grammar::{LineParser, TEXT},
     reason::Reason,
+    rewrite::REWRITES,
     straight::{choose, is_less},
-    stream::{Question, REWRITES, before},
+    stream::before,
 };
 use network_types::ip::Ipv6Hdr;
 
@@ -19,7 +20,7 @@ use crate::{
     event,
     frame::{CHUNK, Frame},
     packet::tcp_flags,
-    ring, sequence, skb,
+    sequence, skb,
 };
 
 /// TCP checksum, in bytes from the start of the header.
@@ -34,7 +35,7 @@ pub(crate) const FAILURE: u32 = 1;
 pub(crate) const MISMATCH: u32 = 2;
 pub(crate) const TOO_LARGE: u32 = 3;
 
-/// Cuts the segment down to `work.to` and puts every text that it touches in
+/// Cuts a segment that goes out down to `work.to` and puts every text that it touches in
 /// place. Headers are right afterwards, but for sequence numbers.
 #[inline(always)]
 pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
@@ -46,7 +47,7 @@ pub(crate) fn apply(frame: &mut Frame) -> Result<(), ()> {
         sequence::clear_flag(frame, tcp_flags::FIN)?;
     }
     let from = frame.work().from;
-    frame.work().wire = ring::ask(frame.stream(), Question::ToWire, from);
+    frame.work().wire = sequence::to_wire(frame, from);
     frame.work().fault = 0;
     frame.repeat(REWRITES as u32, apply_one);
     if frame.work().fault != 0 {
@@ -108,7 +109,7 @@ unsafe extern "C" fn fit_one(age: u32, context: *mut c_void) -> i64 {
     // SAFETY: called by `Frame::repeat`.
     let frame = unsafe { Frame::of(context) };
     let (from, to) = (frame.work().from, frame.work().to);
-    let Some(rewrite) = frame.stream().rewrite(age) else {
+    let Some(rewrite) = frame.rewrites().rewrite(age) else {
         return 1;
     };
     if !rewrite.touches(from, to) {

@@ -1,36 +1,36 @@
-//! Walks over the rewrites of a stream.
+//! Walks over the rewrites of a session.
 //!
-//! The walk is [`Stream::ask`] with `bpf_loop`: the verifier looks at one step
+//! The walk is [`Rewrites::ask`] with `bpf_loop`: the verifier looks at one step
 //! of it, where it would follow every path through eight.
 
 use core::ffi::c_void;
 
-use ftp_helper_common::stream::{Question, REWRITES, Stream};
+use ftp_helper_common::rewrite::{Question, REWRITES, Rewrites};
 
 use crate::repeat::repeat;
 
 #[repr(C)]
 struct Walk {
-    stream: *mut Stream,
+    rewrites: *mut Rewrites,
     position: u32,
     question: u32,
     answer: u32,
     found: u32,
 }
 
-/// See [`Stream::ask`].
+/// See [`Rewrites::ask`].
 #[inline(never)]
-pub(crate) fn ask(stream: &mut Stream, question: Question, position: u32) -> u32 {
+pub(crate) fn ask(rewrites: &mut Rewrites, question: Question, position: u32) -> u32 {
     let mut walk = Walk {
-        stream,
-        position: stream.begin(question, position),
+        rewrites,
+        position: rewrites.begin(question, position),
         question: question as u32,
         answer: 0,
         found: 0,
     };
     repeat(REWRITES as u32, step, &mut walk);
     let answer = (walk.found == 1).then_some(walk.answer);
-    stream.finish(question, walk.position, answer)
+    rewrites.finish(question, walk.position, answer)
 }
 
 #[inline(always)]
@@ -44,12 +44,12 @@ fn question_of(number: u32) -> Question {
 }
 
 unsafe extern "C" fn step(age: u32, context: *mut c_void) -> i64 {
-    // SAFETY: the context is the `Walk` of `ask`, its stream a map value.
-    let (walk, stream) = unsafe {
+    // SAFETY: the context is the `Walk` of `ask`, its rewrites a map value.
+    let (walk, rewrites) = unsafe {
         let walk = context.cast::<Walk>();
-        (&mut *walk, &*(*walk).stream)
+        (&mut *walk, &*(*walk).rewrites)
     };
-    let Some(rewrite) = stream.rewrite(age) else {
+    let Some(rewrite) = rewrites.rewrite(age) else {
         return 1;
     };
     if let Some(answer) = rewrite.answer(question_of(walk.question), walk.position) {

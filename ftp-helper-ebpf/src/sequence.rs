@@ -1,11 +1,10 @@
 //! Sequence, acknowledgment and SACK numbers.
 //!
-//! The numbers of a direction are shifted by its own rewrites, the
-//! acknowledgments in it by those of the other direction.
+//! What goes out is shifted by its rewrites, and what comes in acknowledges it.
 
 use core::ffi::c_void;
 
-use ftp_helper_common::stream::{Question, before};
+use ftp_helper_common::{rewrite::Question, session::Direction, stream::before};
 
 use crate::{
     announce,
@@ -30,10 +29,24 @@ const OPTION_NOP: u8 = 1;
 const OPTION_SACK: u8 = 5;
 const OPTION_TIMESTAMPS: u8 = 8;
 
+/// Where a number of what goes out is on the wire.
+#[inline(always)]
+pub(crate) fn to_wire(frame: &mut Frame, number: u32) -> u32 {
+    ring::ask(frame.rewrites(), Question::ToWire, number)
+}
+
 /// Translates the header of a segment whose payload is in its wire form, with
 /// `work.wire` as its first byte.
 #[inline(always)]
 pub(crate) fn translate(frame: &mut Frame) -> Result<(), ()> {
+    match frame.direction() {
+        Direction::Egress => outgoing(frame),
+        Direction::Ingress => incoming(frame),
+    }
+}
+
+#[inline(always)]
+fn outgoing(frame: &mut Frame) -> Result<(), ()> {
     let (from, to) = (frame.work().packet.sequence, frame.work().wire);
     if to != from {
         replace_u32(frame, SEQUENCE, from, to)?;
@@ -41,15 +54,20 @@ pub(crate) fn translate(frame: &mut Frame) -> Result<(), ()> {
     if frame.work().packet.has(tcp_flags::URG) {
         urgent(frame, from, to)?;
     }
-    if !frame.work().packet.has(tcp_flags::ACK) || frame.reverse().is_plain() {
+    Ok(())
+}
+
+#[inline(always)]
+fn incoming(frame: &mut Frame) -> Result<(), ()> {
+    if !frame.work().packet.has(tcp_flags::ACK) || frame.rewrites().is_plain() {
         return Ok(());
     }
     let from = frame.work().packet.acknowledgment;
-    let to = ring::ask(frame.reverse(), Question::Acknowledgment, from);
+    let to = ring::ask(frame.rewrites(), Question::Acknowledgment, from);
     if to != from {
         replace_u32(frame, ACKNOWLEDGMENT, from, to)?;
     }
-    if frame.work().packet.transport_len > HEADER && frame.reverse().rewrites_done > 0 {
+    if frame.work().packet.transport_len > HEADER && frame.rewrites().done > 0 {
         return selective(frame);
     }
     Ok(())
@@ -62,17 +80,16 @@ pub(crate) fn translate(frame: &mut Frame) -> Result<(), ()> {
 fn urgent(frame: &mut Frame, from: u32, to: u32) -> Result<(), ()> {
     let urgent = frame.work().packet.urgent;
     let behind = from.wrapping_add(urgent.into());
-    let stream = frame.stream();
-    let read = if stream.hold_len > 0 {
-        stream.hold_start()
+    let read = if frame.rewrites().hold_len > 0 {
+        frame.rewrites().hold_start
     } else {
-        stream.next
+        frame.stream().next
     };
     if before(read, behind) && announce::may_rewrite(frame) {
         clear_flag(frame, tcp_flags::URG)?;
         return replace_u16(frame, URGENT, urgent, 0);
     }
-    let behind = ring::ask(frame.stream(), Question::ToWire, behind);
+    let behind = to_wire(frame, behind);
     replace_u16(frame, URGENT, urgent, behind.wrapping_sub(to) as u16)
 }
 
@@ -155,7 +172,7 @@ unsafe extern "C" fn translate_edge(index: u32, context: *mut c_void) -> i64 {
     } else {
         Question::RightEdge
     };
-    let translated = ring::ask(frame.reverse(), question, edge);
+    let translated = ring::ask(frame.rewrites(), question, edge);
     if translated != edge && replace_u32(frame, at, edge, translated).is_err() {
         frame.work().fault = 1;
         return 1;
@@ -223,11 +240,10 @@ pub(crate) fn reflect(frame: &mut Frame) -> Result<(), ()> {
     rewrite::trim(frame, 0)?;
     rewrite::set_lengths(frame)?;
     load_header(frame)?;
-    let hold_start = frame.stream().hold_start();
+    let hold_start = frame.rewrites().hold_start;
     // In the numbers of the wire: the packet is translated on its way in again.
-    let acknowledgment = ring::ask(frame.stream(), Question::ToWire, hold_start);
+    let acknowledgment = to_wire(frame, hold_start);
     let sequence = frame.work().packet.acknowledgment;
-    let sequence = ring::ask(frame.reverse(), Question::Acknowledgment, sequence);
     let window = frame.reverse().window;
     let work = frame.work();
     // The header has 60 bytes at most; those behind it are zero.

@@ -69,7 +69,11 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
     frame.stream().window = frame.work().packet.window;
     if frame.work().packet.has(tcp_flags::ACK) {
         let acknowledgment = frame.work().packet.acknowledgment;
-        frame.reverse().hear(acknowledgment);
+        let delta = match direction {
+            Direction::Egress => 0,
+            Direction::Ingress => frame.rewrites().delta(),
+        };
+        frame.reverse().hear(acknowledgment, delta);
     }
     let verdict = control::handle(&mut frame);
     if frame.work().packet.flags & (tcp_flags::FIN | tcp_flags::RST) != 0 {
@@ -109,6 +113,7 @@ pub(crate) fn prepare(work: &mut Work) -> bool {
     work.len = work.packet.payload_len;
     work.declared = work.packet.payload_len;
     work.from = work.packet.sequence;
+    work.wire = work.packet.sequence;
     work.to = work.packet.sequence.wrapping_add(work.packet.payload_len);
     work.rewrites = 0;
     work.fault = 0;

@@ -193,6 +193,22 @@ fn a_group_reads_tables_of_another_size() {
     });
 }
 
+/// A segment that came too early may have a password in it: it is in no map that is pinned.
+#[test]
+fn segments_that_came_too_early_are_not_for_readers() {
+    agent_scenario(Setup::default(), |_, agent| {
+        let _running = agent.start_with(&["run", "-i", "wan0", "--group", GROUP])?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(PINS)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        let has = |map: &str| names.iter().any(|name| name.contains(map));
+        assert!(has("SESSIONS"), "{names:?}");
+        assert!(!has("STASHES"), "{names:?}");
+        Ok(())
+    });
+}
+
 #[test]
 fn without_a_group_only_root_reads() {
     agent_scenario(Setup::default(), |lab, agent| {

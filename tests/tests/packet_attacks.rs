@@ -3,9 +3,8 @@
 
 use anyhow::Result;
 use ftp_helper_common::{
-    interface::flags as interface_flags,
-    reason::Reason,
-    session::{Direction, flags as session_flags},
+    interface::flags as interface_flags, reason::Reason, session::flags as session_flags,
+    stash::Stash,
 };
 use ftp_helper_tests::packets::{
     beginning::Beginning,
@@ -105,21 +104,15 @@ fn what_came_too_early_is_forgotten() {
     bench_with(Flow::client_inside, |bench, flow| {
         let behind = u32::try_from(FIRST.len())?;
         let holds = |bench: &Bench| -> Result<bool> {
-            let streams = bench.session(flow)?.streams;
-            let stash = &streams[Direction::Egress as usize].stash;
-            Ok(stash.starts_with(SECOND.as_bytes()))
+            let kept = bench.datapath.maps.stashes.used()?;
+            let is_second = |stash: &Stash| stash.bytes.starts_with(SECOND.as_bytes());
+            Ok(kept.iter().any(is_second))
         };
         bench.dropped(&flow.egress(behind, SECOND));
         assert!(holds(bench)?, "it is not kept");
         let whole = format!("{FIRST}{SECOND}");
         bench.becomes(&flow.egress(0, FIRST), &flow.egress(0, whole));
-        let streams = bench.session(flow)?.streams;
-        assert!(
-            streams
-                .iter()
-                .all(|stream| stream.stash.iter().all(|byte| *byte == 0)),
-            "it stays"
-        );
+        assert_eq!(bench.datapath.maps.stashes.used()?, [], "it stays");
         Ok(())
     });
 }

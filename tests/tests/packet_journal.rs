@@ -72,7 +72,10 @@ fn lines_decisions_and_the_data_connection_in_their_order() {
         let rewritten = journal.entries[4];
         assert_eq!(rewritten.inside, endpoint(address("10.0.0.2:50069")));
         assert_eq!(rewritten.outside, endpoint(address("203.0.113.1:50069")));
-        let times: Vec<_> = journal.iter().map(|entry| entry.time).collect();
+        let times: Vec<_> = journal
+            .iter()
+            .map(|entry| entry.time.nanoseconds())
+            .collect();
         assert!(times.is_sorted(), "{times:?}");
         Ok(())
     });

@@ -1,9 +1,13 @@
 //! Packets of a control connection that can not be read, or come too early.
 
 use etherparse::{IpNumber, TcpHeader};
-use ftp_helper_common::{reason::Reason, session::Direction, stream::STASH};
+use ftp_helper_common::{
+    reason::Reason,
+    session::Direction,
+    stash::{STASH, place_of},
+};
 use ftp_helper_tests::packets::{
-    bench::{Bench, Fate, Fated as _, bench_with},
+    bench::{Bench, Fate, Fated as _, bench, bench_with},
     flow::Flow,
     segment::flags,
 };
@@ -272,6 +276,32 @@ fn too_early_to_be_kept() {
         }
         bench.unchanged(&flow.egress(0, "NOOP\r\n"));
         bench.unchanged(&flow.egress(6, &long));
+        Ok(())
+    });
+}
+
+/// There are only so many places for what comes early. The later one of two connections
+/// has the place that they share; what the other one sent is sent again.
+#[test]
+fn connections_that_meet_in_one_place() {
+    bench(|bench| {
+        let place = |flow: &Flow| place_of(&flow.key(), Direction::Egress);
+        let first = Flow::client_inside(1000);
+        let mut second = Flow::client_inside(1000);
+        while place(&second) != place(&first) || second.key() == first.key() {
+            second.outside.set_port(second.outside.port() + 1);
+        }
+        bench.open(&first)?;
+        bench.set_session(&second, &second.session())?;
+        bench.dropped(&first.egress(6, "LIST\r\n"));
+        bench.dropped(&second.egress(6, "QUIT\r\n"));
+        bench.unchanged(&first.egress(0, "NOOP\r\n"));
+        bench.becomes(
+            &second.egress(0, "HELP\r\n"),
+            &second.egress(0, "HELP\r\nQUIT\r\n"),
+        );
+        bench.unchanged(&first.egress(6, "LIST\r\n"));
+        assert_eq!(bench.datapath.maps.stashes.used()?, []);
         Ok(())
     });
 }

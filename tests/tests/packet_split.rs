@@ -217,7 +217,7 @@ fn pieces(bench: &mut Bench, flow: &Flow, line: &Line, cuts: &[usize]) {
     bench.counted(&counted);
 
     let session = bench.session(flow).expect("the session is there");
-    assert_eq!(session.streams[0].hold_len, 0);
+    assert_eq!(session.rewrites.hold_len, 0);
     let len = line.len();
     for range in [
         0..len,

@@ -62,7 +62,7 @@ fn conversation(bench: &mut Bench, seed: u64, flow: Flow) -> Result<()> {
         .unwrap_or_else(|panic| resume_unwind(panic))
         .with_context(|| format!("seed {seed}"))?;
     let session = bench.session(&flow)?;
-    assert_eq!(session.streams[0].hold_len, 0, "seed {seed}");
+    assert_eq!(session.rewrites.hold_len, 0, "seed {seed}");
     let replaced = bench.count(Reason::AnnouncementRewritten)?;
     assert_eq!(usize::try_from(replaced)?, script.helped(), "seed {seed}");
     for reason in [

@@ -1,57 +1,84 @@
-//! Positions of a direction: tables with a few rewrites, then everything against
-//! a model that lays every byte on the wire.
+//! What the receiver said it has, in the numbers of the wire.
 
-mod arrival;
-mod edges;
-mod hold;
-mod model;
-mod ring;
+use super::{Stream, flags};
 
-use super::{Rewrite, Stream};
-
-/// A rewrite as its maker fills it in.
-fn rewrite(start: u32, original_len: u16, new_len: u16) -> Rewrite {
-    Rewrite {
-        start,
-        original_len,
-        new_len,
-        ..Rewrite::default()
+/// A stream whose parser is at `next`.
+fn read_up_to(next: u32) -> Stream {
+    Stream {
+        next,
+        flags: flags::POSITIONED,
+        ..Stream::default()
     }
 }
 
-/// A rewrite of a line whose first `held_len` bytes were acknowledged before.
-fn held(start: u32, original_len: u16, new_len: u16, held_len: u16) -> Rewrite {
-    Rewrite {
-        held_len,
-        ..rewrite(start, original_len, new_len)
-    }
+#[test]
+fn nothing_has_arrived_before_the_receiver_was_heard() {
+    let mut stream = read_up_to(1000);
+    assert!(!stream.has_arrived(0));
+    assert!(!stream.has_arrived(1000));
+    stream.hear(900, 0);
+    assert!(stream.has_arrived(900));
+    assert!(stream.has_arrived(899));
+    assert!(!stream.has_arrived(901));
+    assert!(!stream.has_arrived(1000));
 }
 
-/// A stream with these rewrites.
-fn stream(rewrites: &[Rewrite]) -> Stream {
+#[test]
+fn the_last_acknowledgment_counts_not_an_older_one_that_comes_late() {
+    let mut stream = read_up_to(1000);
+    for acknowledgment in [900, 950, 920, 950, 949] {
+        stream.hear(acknowledgment, 0);
+    }
+    assert_eq!(stream.acknowledged, 950);
+    stream.hear(1000, 0);
+    assert_eq!(stream.acknowledged, 1000);
+}
+
+#[test]
+fn bytes_that_were_never_sent_are_not_acknowledged() {
+    let mut stream = read_up_to(1000);
+    stream.hear(1002, 0);
+    assert!(!stream.has_arrived(1000));
+    assert_eq!(stream.heard, 0);
+    stream.hear(1001, 0);
+    assert_eq!(stream.acknowledged, 1001, "of a FIN");
+}
+
+#[test]
+fn the_end_on_the_wire_lies_behind_the_rewrites() {
+    let mut longer = read_up_to(1000);
+    longer.hear(1007, 5);
+    assert!(!longer.has_arrived(1000));
+    longer.hear(1006, 5);
+    assert_eq!(longer.acknowledged, 1006);
+
+    let shorter_by = |bytes: u32| bytes.wrapping_neg();
+    let mut shorter = read_up_to(1000);
+    shorter.hear(997, shorter_by(5));
+    assert!(!shorter.has_arrived(990));
+    shorter.hear(996, shorter_by(5));
+    assert_eq!(shorter.acknowledged, 996);
+}
+
+#[test]
+fn before_the_first_data_any_acknowledgment_is_believed() {
     let mut stream = Stream::default();
-    for rewrite in rewrites {
-        stream.push(rewrite);
-    }
-    stream
+    stream.hear(0x1234_5678, 0);
+    assert!(stream.has_arrived(0x1234_5678));
+    assert!(!stream.has_arrived(0x1234_5679));
 }
 
-/// The translations of both ways between positions outside of rewrites.
-#[track_caller]
-fn corresponds(stream: &Stream, pairs: &[(u32, u32)]) {
-    for (sender, wire) in pairs {
-        assert_eq!(stream.to_wire(*sender), *wire, "{sender} to the wire");
-        assert_eq!(
-            stream.acknowledgment_to_sender(*wire),
-            *sender,
-            "acknowledgment {wire}"
-        );
-        for left in [true, false] {
-            assert_eq!(
-                stream.edge_to_sender(*wire, left),
-                *sender,
-                "edge {wire}, left {left}"
-            );
-        }
-    }
+#[test]
+fn arrival_wraps() {
+    let mut stream = read_up_to(100);
+    stream.hear(u32::MAX - 50, 0);
+    assert!(stream.has_arrived(u32::MAX - 60));
+    assert!(!stream.has_arrived(u32::MAX));
+    assert!(!stream.has_arrived(10));
+    stream.hear(10, 0);
+    assert!(stream.has_arrived(u32::MAX));
+    assert!(stream.has_arrived(10));
+    assert!(!stream.has_arrived(11));
+    stream.hear(u32::MAX, 0);
+    assert_eq!(stream.acknowledged, 10);
 }

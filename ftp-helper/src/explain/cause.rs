@@ -478,7 +478,7 @@ mod tests {
     use ftp_helper_common::{
         address::{Address, Endpoint},
         expectation::Expectation,
-        journal::{Entry, origin},
+        journal::{Entry, Moment, origin},
     };
 
     use super::{
@@ -556,7 +556,10 @@ mod tests {
     fn nothing_came_yet() {
         let mut case = case(&helped());
         assert_eq!(words(&case), ["not_asked_for", "no_syn"]);
-        *case.session.journal.append() = Entry { time: 9, ..asked() };
+        *case.session.journal.append() = Entry {
+            time: Moment::at(9 << 10),
+            ..asked()
+        };
         assert_eq!(words(&case), ["no_syn"]);
         assert!(
             found(&case)[0].text.contains("for 10s more"),

@@ -79,7 +79,7 @@ impl Data {
         let mut data = Self {
             reason: announcement.reason(),
             mode: Mode::of(Kind(announcement.kind)),
-            announced: announcement.time,
+            announced: announcement.time.nanoseconds(),
             inside: announcement.inside,
             outside: announcement.outside,
             is_asked_for: behind
@@ -111,12 +111,12 @@ impl Data {
         for (index, entry) in behind.iter().enumerate() {
             match entry.reason() {
                 Some(Reason::ExpectationMatched) => {
-                    self.arrived = Some(entry.time);
+                    self.arrived = Some(entry.time.nanoseconds());
                     return Outcome::Admitted;
                 }
                 // It comes again, and there may be room by then.
                 Some(Reason::ConntrackInsertFailed) if entry.origin == origin::OTHER => {
-                    self.arrived = Some(entry.time);
+                    self.arrived = Some(entry.time.nanoseconds());
                     was_refused = true;
                 }
                 Some(Reason::ExpectationExpired) if !was_refused => return Outcome::Expired,
@@ -206,7 +206,7 @@ fn reply(behind: &[&Entry], mode: Option<Mode>) -> Option<u16> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use ftp_helper_common::address::Address;
+    use ftp_helper_common::{address::Address, journal::Moment};
     use zerocopy::FromZeros as _;
 
     use super::*;
@@ -251,6 +251,7 @@ pub(super) mod tests {
     pub(in crate::explain) fn session(entries: &[Entry]) -> Session {
         let mut session = Session::new_zeroed();
         for (time, entry) in (1..).zip(entries) {
+            let time = Moment::at(time << 10);
             *session.journal.append() = Entry { time, ..*entry };
         }
         session
@@ -295,7 +296,7 @@ pub(super) mod tests {
             server(226),
         ]);
         assert_eq!(matched.outcome, Outcome::Admitted);
-        assert_eq!((matched.arrived, matched.reply), (Some(4), Some(226)));
+        assert_eq!((matched.arrived, matched.reply), (Some(4 << 10), Some(226)));
         let failed = outcome(&[network(Reason::ConntrackInsertFailed)]);
         assert_eq!(failed.outcome, Outcome::NotAdmitted);
         let too_late = outcome(&[

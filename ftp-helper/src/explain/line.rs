@@ -59,15 +59,16 @@ impl Line {
         if let (Some(Reason::AnnouncementRewritten), Some(interface)) = (reason, interface) {
             outside = announced(outside, Kind(entry.kind), interface);
         }
+        let time = entry.time.nanoseconds();
         Self {
-            time: clock::to_timestamp(entry.time),
+            time: clock::to_timestamp(time),
             from,
             line,
             inside: known_endpoint(&entry.inside),
             outside: known_endpoint(&outside),
             decision: reason.map(Reason::word),
             meaning: reason.map(Reason::help),
-            ago: clock::to_words(now.saturating_sub(entry.time)),
+            ago: clock::to_words(now.saturating_sub(time)),
             tone: match reason.map(Reason::class) {
                 None | Some(Class::Work) => Tone::Plain,
                 Some(Class::Refusal) => Tone::Warn,
@@ -121,7 +122,7 @@ mod tests {
             origin: origin::SERVER,
             code: 227,
             decision: Reason::Unsolicited as u8 + 1,
-            time: clock::seconds(4),
+            time: journal::Moment::at(clock::seconds(4)),
             ..journal::Entry::default()
         };
         let shown = line(reply);

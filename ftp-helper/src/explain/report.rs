@@ -159,11 +159,11 @@ impl Report {
 
 impl Way {
     fn new(session: &Session, direction: Direction) -> Self {
-        let stream = &session.streams[direction as usize];
+        let rewrites = session.rewrites_of(direction);
         Self {
             direction: direction_word(direction),
-            sequence_delta: stream.delta().cast_signed(),
-            rewrites: stream.rewrites_done,
+            sequence_delta: rewrites.map_or(0, |rewrites| rewrites.delta().cast_signed()),
+            rewrites: rewrites.map_or(0, |rewrites| rewrites.done),
         }
     }
 

@@ -7,8 +7,8 @@ use ftp_helper_common::{
     address::Endpoint,
     grammar::Kind,
     reason::Reason,
+    rewrite::{self, REWRITES, Rewrites},
     session::{Direction, Session, SessionKey, flags},
-    stream::{self, REWRITES, Stream},
 };
 use serde::Serialize;
 
@@ -169,7 +169,6 @@ impl Entry {
         let age = now.saturating_sub(session.created);
         let idle = now.saturating_sub(session.last_seen);
         let flags = FLAGS.iter().filter(|(flag, _)| session.flags & flag != 0);
-        let directions = [Direction::Egress, Direction::Ingress];
         Self {
             outside: endpoint(&key.outside),
             peer: endpoint(&key.peer),
@@ -191,9 +190,12 @@ impl Entry {
                 .checked_sub(1)
                 .and_then(Reason::from_number)
                 .map(Reason::word),
-            rewrites: directions
+            rewrites: rewrites(&session.rewrites)
                 .into_iter()
-                .flat_map(|direction| texts(&session.streams[direction as usize], direction))
+                .map(|rewrite| Rewrite {
+                    text: text(rewrite),
+                    direction: direction_word(Direction::Egress),
+                })
                 .collect(),
             age_seconds: clock::to_seconds(age),
             idle_seconds: clock::to_seconds(idle),
@@ -241,29 +243,19 @@ pub fn has_end(key: &SessionKey, session: &Session, end: &Endpoint) -> bool {
 
 /// The rewrites that are remembered, oldest first. Lines that were held and then
 /// let go as they were are none.
-fn rewrites(stream: &Stream) -> Vec<&stream::Rewrite> {
+fn rewrites(all: &Rewrites) -> Vec<&rewrite::Rewrite> {
     let ages = (0..).take(REWRITES);
     let mut rewrites: Vec<_> = ages
-        .map_while(|age| stream.rewrite(age))
+        .map_while(|age| all.rewrite(age))
         .filter(|rewrite| rewrite.digest_len > 0)
         .collect();
     rewrites.reverse();
     rewrites
 }
 
-fn texts(stream: &Stream, direction: Direction) -> Vec<Rewrite> {
-    let rewrites = rewrites(stream).into_iter();
-    rewrites
-        .map(|rewrite| Rewrite {
-            text: text(rewrite),
-            direction: direction_word(direction),
-        })
-        .collect()
-}
-
 /// The announced numbers. What follows them on the line (it was held with them)
 /// is nobody's business.
-fn text(rewrite: &stream::Rewrite) -> String {
+fn text(rewrite: &rewrite::Rewrite) -> String {
     let text = rewrite.text.get(..usize::from(rewrite.new_len));
     let text = text.unwrap_or(&rewrite.text);
     let numbers: Vec<u8> = text

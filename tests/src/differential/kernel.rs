@@ -128,7 +128,9 @@ impl Connection<'_> {
             }
         }
         let session = self.bench.session(&self.flow)?;
-        let stream = &session.streams[self.case.place.direction as usize];
+        let direction = self.case.place.direction;
+        let rewrites = session.rewrites_of(direction);
+        let stream = &session.streams[direction as usize];
         let start = match self.case.place.direction {
             Direction::Egress => self.flow.egress_start,
             Direction::Ingress => self.flow.ingress_start,
@@ -136,7 +138,7 @@ impl Connection<'_> {
         let position = stream.next.wrapping_sub(start) as usize;
         self.behind.push(Behind {
             position,
-            held: stream.hold_len.into(),
+            held: rewrites.map_or(0, |rewrites| rewrites.hold_len.into()),
             parser: stream.parser,
         });
         if is_split {

@@ -13,8 +13,9 @@ use ftp_helper_common::{
     interface::{Interface, flags as interface_flags},
     journal::Journal,
     reason::Reason,
+    rewrite::{REWRITES, Rewrite, Rewrites},
     session::{Direction, Session, flags as session_flags},
-    stream::{REWRITES, Rewrite, STASH, Stream, flags as stream_flags},
+    stream::{Stream, flags as stream_flags},
 };
 use ftp_helper_model::gateway::{
     Fate as Fated, Gateway,
@@ -386,6 +387,7 @@ fn same(model: &Session, seen: &Session) -> Result<()> {
     let head = |session: &Session| {
         let mut head = *session;
         head.streams = [Stream::default(); 2];
+        head.rewrites = Rewrites::default();
         format!("{head:?}")
     };
     let mut text = String::new();
@@ -401,9 +403,6 @@ fn same(model: &Session, seen: &Session) -> Result<()> {
         let numbers = |stream: &Stream| {
             let mut numbers = *stream;
             numbers.parser = LineParser::default();
-            numbers.capture = [0; TEXT];
-            numbers.stash = [0; STASH];
-            numbers.rewrites = [Rewrite::default(); REWRITES];
             format!("{numbers:?}")
         };
         row(name("numbers"), numbers(seen), numbers(model));
@@ -412,23 +411,26 @@ fn same(model: &Session, seen: &Session) -> Result<()> {
             format!("{:?}", seen.parser),
             format!("{:?}", model.parser),
         );
+    }
+    let (seen, model) = (&seen.rewrites, &model.rewrites);
+    let numbers = |rewrites: &Rewrites| {
+        let mut numbers = *rewrites;
+        numbers.capture = [0; TEXT];
+        numbers.ring = [Rewrite::default(); REWRITES];
+        format!("{numbers:?}")
+    };
+    row("rewrites".to_owned(), numbers(seen), numbers(model));
+    row(
+        "capture".to_owned(),
+        seen.capture.escape_ascii().to_string(),
+        model.capture.escape_ascii().to_string(),
+    );
+    for (slot, (seen, model)) in seen.ring.iter().zip(&model.ring).enumerate() {
         row(
-            name("capture"),
-            seen.capture.escape_ascii().to_string(),
-            model.capture.escape_ascii().to_string(),
+            format!("rewrite {slot}"),
+            format!("{seen:?}"),
+            format!("{model:?}"),
         );
-        row(
-            name("stash"),
-            seen.stash.escape_ascii().to_string(),
-            model.stash.escape_ascii().to_string(),
-        );
-        for (slot, (seen, model)) in seen.rewrites.iter().zip(&model.rewrites).enumerate() {
-            row(
-                name(&format!("rewrite {slot}")),
-                format!("{seen:?}"),
-                format!("{model:?}"),
-            );
-        }
     }
     bail!("what is remembered differs\n{text}")
 }

@@ -5,6 +5,7 @@ mod census;
 mod counters;
 mod networks;
 mod port_bits;
+mod stashes;
 mod table;
 
 use std::{io, path::Path};
@@ -27,6 +28,7 @@ pub use self::{
     counters::Counters,
     networks::Networks,
     port_bits::PortBits,
+    stashes::Stashes,
     table::{Cursor, Part, Table},
 };
 use super::{error::map_os_error, events::EventRing, sys};
@@ -38,6 +40,8 @@ pub const SESSIONS: &str = "SESSIONS";
 pub const HANDSHAKES: &str = "HANDSHAKES";
 /// Connections whose beginning was seen.
 const BEGUN: &str = "BEGUN";
+/// Segments that came too early.
+const STASHES: &str = "STASHES";
 /// Awaited data connections.
 pub const EXPECTATIONS: &str = "EXPECTATIONS";
 /// Settings by interface index.
@@ -109,6 +113,8 @@ pub struct Maps {
     pub handshakes: Table<SessionKey, Handshake>,
     /// Connections whose beginning was seen.
     pub begun: Begun,
+    /// Segments that came too early.
+    pub stashes: Stashes,
     /// Awaited data connections.
     pub expectations: Expectations,
     /// Settings by interface index.
@@ -144,6 +150,7 @@ impl Maps {
             sessions: Table::new(SESSIONS, take(SESSIONS)?)?,
             handshakes: Table::new(HANDSHAKES, take(HANDSHAKES)?)?,
             begun: Begun::new(BEGUN, take(BEGUN)?)?,
+            stashes: Stashes::new(STASHES, take(STASHES)?)?,
             expectations: Table::new(EXPECTATIONS, take(EXPECTATIONS)?)?,
             interfaces: Table::new(INTERFACES, take(INTERFACES)?)?,
             control_ports: Table::new(CONTROL_PORTS, take(CONTROL_PORTS)?)?,

@@ -64,17 +64,17 @@ impl Details {
 
 impl Way {
     fn new(session: &Session, direction: Direction) -> Self {
-        let stream = &session.streams[direction as usize];
-        let rewrites = rewrites(stream).into_iter();
+        let done = session.rewrites_of(direction);
+        let texts = done.map(rewrites).unwrap_or_default().into_iter();
         Self {
             direction: direction_word(direction),
             sender: match session.role(direction) {
                 Role::Client => "client",
                 Role::Server => "server",
             },
-            sequence_delta: stream.delta().cast_signed(),
-            held_bytes: stream.hold_len,
-            rewrites: rewrites
+            sequence_delta: done.map_or(0, |done| done.delta().cast_signed()),
+            held_bytes: done.map_or(0, |done| done.hold_len),
+            rewrites: texts
                 .map(|rewrite| Replacement {
                     text: text(rewrite),
                     original_length: rewrite.original_len,

@@ -2,7 +2,8 @@
 
 use ftp_helper_common::{
     address::Address,
-    stream::{REWRITES as MOST, Rewrite as StreamRewrite},
+    journal::Moment,
+    rewrite::{REWRITES as MOST, Rewrite as Text},
 };
 use serde_json::{Value, json};
 use zerocopy::FromZeros as _;
@@ -14,8 +15,8 @@ fn at(address: [u8; 4], port: u16) -> Endpoint {
     Endpoint::new(Address::from_v4(address), port)
 }
 
-fn rewrite(text: &str) -> StreamRewrite {
-    let mut rewrite = StreamRewrite::default();
+fn rewrite(text: &str) -> Text {
+    let mut rewrite = Text::default();
     rewrite.text[..text.len()].copy_from_slice(text.as_bytes());
     rewrite.new_len = u16::try_from(text.len()).unwrap();
     rewrite.original_len = 17;
@@ -39,11 +40,11 @@ fn sample() -> (SessionKey, Session) {
     session.created = clock::seconds(100);
     session.last_seen = clock::seconds(190);
     for text in ["203,0,113,1,178,110", "203,0,113,1,178,111 \r"] {
-        session.streams[Direction::Egress as usize].push(&rewrite(text));
+        session.rewrites.push(&rewrite(text));
     }
     for kind in [Kind::LOGIN, Kind::PORT, Kind::REPLY] {
         let entry = session.journal.append();
-        entry.time = 1;
+        entry.time = Moment::at(1 << 10);
         entry.kind = kind.0;
     }
     (key, session)
@@ -99,7 +100,7 @@ fn what_is_not_known_is_null_or_a_dash() {
     session.seen_peer = Endpoint::default();
     session.last_refusal = 0;
     session.flags = 0;
-    session.streams = Session::new_zeroed().streams;
+    session.rewrites = Session::new_zeroed().rewrites;
     session.journal = Session::new_zeroed().journal;
     let entry = entry(&(key, session));
     assert_eq!(entry.inside, None);
@@ -115,11 +116,11 @@ fn what_is_not_known_is_null_or_a_dash() {
 #[test]
 fn a_text_longer_than_its_room_does_no_harm() {
     let (key, mut session) = sample();
-    let rewrite = StreamRewrite {
+    let rewrite = Text {
         new_len: u16::MAX,
         ..rewrite("")
     };
-    session.streams[Direction::Ingress as usize].push(&rewrite);
+    session.rewrites.push(&rewrite);
     assert_eq!(entry(&(key, session)).rewrites.len(), 3);
 }
 
@@ -127,11 +128,11 @@ fn a_text_longer_than_its_room_does_no_harm() {
 #[test]
 fn lines_that_were_let_go_are_not_shown() {
     let (key, mut session) = sample();
-    let released = StreamRewrite {
+    let released = Text {
         digest_len: 0,
         ..rewrite("secret")
     };
-    session.streams[Direction::Egress as usize].push(&released);
+    session.rewrites.push(&released);
     let shown = serde_json::to_string(&entry(&(key, session))).unwrap();
     assert!(!shown.contains("secret"), "{shown}");
 }
@@ -147,7 +148,7 @@ fn the_newest_rewrites_are_shown() {
     let (key, mut session) = sample();
     for number in 0..MOST + 2 {
         let text = format!("203,0,113,1,200,{number}");
-        session.streams[Direction::Egress as usize].push(&rewrite(&text));
+        session.rewrites.push(&rewrite(&text));
     }
     let entry = entry(&(key, session));
     assert_eq!(entry.rewrites.len(), MOST);

@@ -8,20 +8,22 @@ use ftp_helper_common::{
     },
     interface::flags as interface_flags,
     reason::Reason,
+    rewrite::{REWRITES, Rewrite},
     session::{Direction, Session, flags as session_flags},
-    stream::{REWRITES, Rewrite, Stream},
 };
 
-use super::{Gateway, REWRITES_PER_SEGMENT, Work, count, rules::DENIED};
+use super::{Gateway, REWRITES_PER_SEGMENT, Work, count, held, rules::DENIED};
 use crate::segment::flags;
 
 /// Most bytes behind the numbers of an unfinished line that are held.
 pub(super) const TRAILING: u32 = 19;
 
 /// No text that may be needed again can be pushed out of the ring by one segment.
-pub(super) fn has_room(stream: &Stream) -> bool {
-    match stream.rewrite(count(REWRITES) - REWRITES_PER_SEGMENT) {
-        Some(rewrite) => stream.has_arrived(rewrite.wire_end()),
+pub(super) fn has_room(session: &Session, direction: Direction) -> bool {
+    let age = count(REWRITES) - REWRITES_PER_SEGMENT;
+    let rewrites = session.rewrites_of(direction);
+    match rewrites.and_then(|rewrites| rewrites.rewrite(age)) {
+        Some(rewrite) => session.streams[direction as usize].has_arrived(rewrite.wire_end()),
         None => true,
     }
 }
@@ -38,10 +40,10 @@ impl Gateway {
             let stream = &mut session.streams[at];
             let step = stream.parser.push(role, byte);
             let pending = stream.parser.pending() as usize;
-            if (1..=TEXT).contains(&pending) {
-                stream.capture[pending - 1] = byte;
+            if (1..=TEXT).contains(&pending) && work.direction == Direction::Egress {
+                session.rewrites.capture[pending - 1] = byte;
             }
-            let is_released = pending == 0 && stream.hold_len > 0;
+            let is_released = pending == 0 && held(session, work.direction) > 0;
             if step == NOTHING && !is_released {
                 continue;
             }
@@ -62,14 +64,14 @@ impl Gateway {
         }
     }
 
-    /// The end of the segment: how many bytes before it are held.
+    /// The end of a segment that goes out: how many bytes before it are held.
     pub(super) fn settle(&mut self, session: &mut Session, work: &mut Work) -> u16 {
         let at = work.direction as usize;
         let (pending, trailing) = {
             let parser = &session.streams[at].parser;
             (parser.pending(), parser.trailing())
         };
-        let held = session.streams[at].hold_len;
+        let held = session.rewrites.hold_len;
         if pending == 0 || held == 0 && !self.may_rewrite(session, work.direction) {
             return 0;
         }
@@ -90,23 +92,23 @@ impl Gateway {
 
     /// What is held goes out unchanged.
     pub(super) fn release(&mut self, session: &mut Session, work: &mut Work) {
-        let stream = &mut session.streams[work.direction as usize];
-        let held = stream.hold_len;
+        let held = held(session, work.direction);
         if held == 0 {
             return;
         }
+        let rewrites = &mut session.rewrites;
         let mut text = [0; TEXT];
         let len = usize::from(held);
-        text[..len].copy_from_slice(&stream.capture[..len]);
-        stream.push(&Rewrite {
-            start: stream.hold_start(),
+        text[..len].copy_from_slice(&rewrites.capture[..len]);
+        rewrites.push(&Rewrite {
+            start: rewrites.hold_start,
             original_len: held,
             new_len: held,
             held_len: held,
             text,
             ..Rewrite::default()
         });
-        stream.hold_len = 0;
+        rewrites.hold_len = 0;
         work.rewrites += 1;
         self.count(Reason::LineReleased);
     }
@@ -169,30 +171,30 @@ impl Gateway {
         }
         self.count(Reason::AnnouncementRewritten);
         let behind = work.from.wrapping_add(count(work.position));
-        let stream = &mut session.streams[direction as usize];
+        let rewrites = &mut session.rewrites;
         let (mut bytes, mut progress) = ([0; TEXT], Progress::default());
         let mut text = Text::new(&mut bytes, &mut progress);
         text.endpoint(announcement.kind, announcement.delimiter, &new);
         // What is held behind the numbers, nobody else sends.
-        let held = usize::from(stream.hold_len);
-        for byte in stream.capture[..held]
+        let held = usize::from(rewrites.hold_len);
+        for byte in rewrites.capture[..held]
             .iter()
             .skip(announcement.len as usize)
         {
             text.push(*byte);
         }
         let short = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
-        stream.push(&Rewrite {
+        rewrites.push(&Rewrite {
             start: behind.wrapping_sub(announcement.distance),
-            original_len: short(announcement.len).max(stream.hold_len),
+            original_len: short(announcement.len).max(rewrites.hold_len),
             new_len: short(progress.len),
             digest: announcement.digest,
             digest_len: short(announcement.len),
-            held_len: stream.hold_len,
+            held_len: rewrites.hold_len,
             text: bytes,
             ..Rewrite::default()
         });
-        stream.hold_len = 0;
+        rewrites.hold_len = 0;
         work.rewrites += 1;
     }
 

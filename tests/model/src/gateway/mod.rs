@@ -28,8 +28,10 @@ use ftp_helper_common::{
     address::Address,
     grammar::{LineParser, TEXT},
     reason::Reason,
+    rewrite::Rewrites,
     session::{Direction, Handshake, Session, SessionKey, flags as session_flags},
-    stream::{STASH, Stream, before, flags as stream_flags},
+    stash::STASH,
+    stream::{Stream, before, flags as stream_flags},
 };
 use zerocopy::FromZeros as _;
 
@@ -90,6 +92,15 @@ pub struct Gateway {
     pub clients: u32,
     /// The part of the next packet that is due.
     piece: Option<Piece>,
+    /// What came too early, by direction.
+    stashes: [Option<Stash>; 2],
+}
+
+/// A segment that came too early.
+#[derive(Clone, Debug)]
+struct Stash {
+    start: u32,
+    bytes: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +162,7 @@ impl Gateway {
             },
             clients: 0,
             piece: None,
+            stashes: [None, None],
         }
     }
 
@@ -182,7 +194,11 @@ impl Gateway {
         let at = direction as usize;
         session.streams[at].window = segment.window;
         if segment.flags & flags::ACK != 0 {
-            session.streams[1 - at].hear(segment.acknowledgment);
+            let delta = match direction {
+                Direction::Egress => 0,
+                Direction::Ingress => session.rewrites.delta(),
+            };
+            session.streams[1 - at].hear(segment.acknowledgment, delta);
         }
         let mut work = Work {
             from: segment.sequence,
@@ -426,7 +442,8 @@ impl Gateway {
         let stream = &session.streams[work.direction as usize];
         let is_positioned = stream.flags & stream_flags::POSITIONED != 0;
         let is_early = before(stream.next, work.from);
-        work.segment.flags & flags::FIN != 0 && is_positioned && (is_early || !stream.is_plain())
+        let is_plain = is_plain(session, work.direction);
+        work.segment.flags & flags::FIN != 0 && is_positioned && (is_early || !is_plain)
     }
 
     /// Something in this direction may get another text.
@@ -457,22 +474,23 @@ impl Gateway {
         let seen = (next.wrapping_sub(work.from) as usize).min(len);
         self.take_stash(session, work);
         let len = work.segment.payload.len();
-        let stream = &session.streams[at];
-        let closing = work.segment.flags & flags::FIN != 0 && stream.hold_len > 0;
+        let closing = work.segment.flags & flags::FIN != 0 && held(session, work.direction) > 0;
         let reaches = seen == next.wrapping_sub(work.from) as usize;
         if seen < len || closing && reaches {
-            if !lines::has_room(stream) {
+            if !lines::has_room(session, work.direction) {
                 self.count(Reason::TooManyRewrites);
                 return Fate::Drop;
             }
             work.position = seen;
             self.read(session, work);
-            let hold_len = self.settle(session, work);
             let end = work.from.wrapping_add(count(work.position));
+            if work.direction == Direction::Egress {
+                let held = self.settle(session, work);
+                let start = end.wrapping_sub(held.into());
+                session.rewrites.hold(start, held);
+            }
             work.to = end;
-            let stream = &mut session.streams[at];
-            stream.next = end;
-            stream.hold_len = hold_len;
+            session.streams[at].next = end;
             if 0 < work.position && work.position < len {
                 work.split = work.position;
                 return Fate::Drop;
@@ -484,8 +502,8 @@ impl Gateway {
     /// Encrypted data: what is held goes out in front of it.
     fn opaque(&mut self, session: &mut Session, work: &mut Work) -> Fate {
         let at = work.direction as usize;
-        if session.streams[at].hold_len > 0 {
-            if !lines::has_room(&session.streams[at]) {
+        if held(session, work.direction) > 0 {
+            if !lines::has_room(session, work.direction) {
                 self.count(Reason::TooManyRewrites);
                 return Fate::Drop;
             }
@@ -500,36 +518,36 @@ impl Gateway {
 
     /// Keeps a short segment that came too early.
     fn stash(&mut self, session: &mut Session, work: &Work) {
-        let stream = &mut session.streams[work.direction as usize];
-        let payload = &work.segment.payload;
+        let bytes = work.segment.payload.clone();
         let special = flags::FIN | flags::RST | flags::URG;
-        let is_special = work.segment.flags & special != 0;
-        if payload.len() > stream.stash.len() || is_special {
+        if bytes.len() > STASH || work.segment.flags & special != 0 {
             self.count(Reason::OutOfOrder);
             return;
         }
-        stream.stash_len = 0;
-        stream.stash.fill(0);
-        stream.stash[..payload.len()].copy_from_slice(payload);
-        stream.stash_start = work.from;
-        stream.stash_len = length(payload);
+        let at = work.direction as usize;
+        let start = work.from;
+        self.stashes[at] = Some(Stash { start, bytes });
+        session.streams[at].flags |= stream_flags::STASHED;
         self.count(Reason::Reordered);
     }
 
     /// Appends what came too early, if it starts where the segment ends.
     fn take_stash(&mut self, session: &mut Session, work: &mut Work) {
         let limit = wire::limit(self.link, work);
-        let stream = &mut session.streams[work.direction as usize];
+        let at = work.direction as usize;
         let len = length(&work.segment.payload);
         let end = work.from.wrapping_add(len);
-        if stream.stash_len == 0 || before(end, stream.stash_start) {
+        if session.streams[at].flags & stream_flags::STASHED == 0 {
             return;
         }
-        let extra = std::mem::take(&mut stream.stash_len);
-        let stash = std::mem::replace(&mut stream.stash, [0; STASH]);
-        if stream.stash_start == end && len + extra <= limit {
-            let payload = &mut work.segment.payload;
-            payload.extend_from_slice(&stash[..extra as usize]);
+        let is_due = |stash: &mut Stash| !before(end, stash.start);
+        let Some(stash) = self.stashes[at].take_if(is_due) else {
+            return;
+        };
+        session.streams[at].flags &= !stream_flags::STASHED;
+        let extra = length(&stash.bytes);
+        if stash.start == end && len + extra <= limit {
+            work.segment.payload.extend_from_slice(&stash.bytes);
             work.to = work.from.wrapping_add(len + extra);
             self.link.merged = 0;
         }
@@ -541,6 +559,18 @@ impl Gateway {
         let is_meant = !advertise.is_unspecified() && advertise.is_v4() == outside.is_v4();
         if is_meant { advertise } else { outside }
     }
+}
+
+/// Bytes of this direction that are held.
+fn held(session: &Session, direction: Direction) -> u16 {
+    let rewrites = session.rewrites_of(direction);
+    rewrites.map_or(0, |rewrites| rewrites.hold_len)
+}
+
+/// No position of this direction is shifted, and nothing is held.
+fn is_plain(session: &Session, direction: Direction) -> bool {
+    let rewrites = session.rewrites_of(direction);
+    rewrites.is_none_or(Rewrites::is_plain)
 }
 
 impl Middle for Gateway {

@@ -3,11 +3,12 @@
 use ftp_helper_common::{
     grammar::{LineParser, TEXT},
     reason::Reason,
+    rewrite::REWRITES,
     session::{Direction, Session},
-    stream::{REWRITES, before},
+    stream::before,
 };
 
-use super::{Fate, Gateway, Link, Stop, Work, count};
+use super::{Fate, Gateway, Link, Stop, Work, count, held, is_plain};
 use crate::segment::flags;
 
 /// A TCP header without options.
@@ -33,14 +34,13 @@ pub(super) fn limit(link: Link, work: &Work) -> u32 {
 impl Gateway {
     /// The segment in its wire form.
     pub(super) fn send(&mut self, session: &mut Session, work: &mut Work) -> Fate {
-        let stream = &session.streams[work.direction as usize];
         let len = work.segment.payload.len();
         let whole = work.to == work.from.wrapping_add(count(len)) && len == work.declared;
-        if whole && stream.is_plain() {
+        if whole && is_plain(session, work.direction) {
             return self.translate(session, work);
         }
-        if stream.hold_len > 0 {
-            let start = stream.hold_start();
+        if held(session, work.direction) > 0 {
+            let start = session.rewrites.hold_start;
             if !before(work.from, start) {
                 return Self::acknowledge(session, work);
             }
@@ -48,7 +48,8 @@ impl Gateway {
                 work.to = start;
             }
         }
-        if self.put_in_place(session, work).is_err() {
+        let goes_out = work.direction == Direction::Egress;
+        if goes_out && self.put_in_place(session, work).is_err() {
             return Fate::Drop;
         }
         self.translate_numbers(session, work);
@@ -57,18 +58,16 @@ impl Gateway {
 
     /// Only numbers change, if anything.
     pub(super) fn translate(&mut self, session: &Session, work: &mut Work) -> Fate {
-        let at = work.direction as usize;
-        let is_plain = session.streams[at].is_plain() && session.streams[1 - at].is_plain();
-        if !is_plain || work.segment.flags & flags::URG != 0 {
-            work.wire = session.streams[at].to_wire(work.from);
-            self.translate_numbers(session, work);
+        if work.direction == Direction::Egress {
+            work.wire = session.rewrites.to_wire(work.from);
         }
+        self.translate_numbers(session, work);
         Fate::Next(work.segment.clone())
     }
 
     /// Every text that the segment touches, in the place of what it stands for.
     fn put_in_place(&mut self, session: &Session, work: &mut Work) -> Result<(), Stop> {
-        let stream = &session.streams[work.direction as usize];
+        let rewrites = &session.rewrites;
         self.fit(session, work)?;
         let keep = work.to.wrapping_sub(work.from) as usize;
         if keep < work.segment.payload.len() {
@@ -76,9 +75,9 @@ impl Gateway {
             work.segment.flags &= !flags::FIN;
         }
         let (from, to) = (work.from, work.to);
-        work.wire = stream.to_wire(from);
+        work.wire = rewrites.to_wire(from);
         for age in 0..count(REWRITES) {
-            let Some(rewrite) = stream.rewrite(age) else {
+            let Some(rewrite) = rewrites.rewrite(age) else {
                 break;
             };
             if !rewrite.touches(from, to) {
@@ -127,10 +126,9 @@ impl Gateway {
 
     /// What gets too large goes on in pieces.
     fn fit(&self, session: &Session, work: &mut Work) -> Result<(), Stop> {
-        let stream = &session.streams[work.direction as usize];
         let len = work.to.wrapping_sub(work.from);
         let touched = (0..count(REWRITES))
-            .map_while(|age| stream.rewrite(age))
+            .map_while(|age| session.rewrites.rewrite(age))
             .filter(|rewrite| rewrite.touches(work.from, work.to));
         let mut is_resized = len != count(work.segment.payload.len());
         let mut growth = 0;
@@ -152,28 +150,42 @@ impl Gateway {
         Err(Stop)
     }
 
-    /// Sequence, urgent pointer, acknowledgment, SACK.
     fn translate_numbers(&self, session: &Session, work: &mut Work) {
-        let at = work.direction as usize;
-        let (stream, reverse) = (&session.streams[at], &session.streams[1 - at]);
+        match work.direction {
+            Direction::Egress => self.translate_outgoing(session, work),
+            Direction::Ingress => Self::translate_incoming(session, work),
+        }
+    }
+
+    /// Sequence number, urgent pointer.
+    fn translate_outgoing(&self, session: &Session, work: &mut Work) {
+        let rewrites = &session.rewrites;
         let segment = &mut work.segment;
         let from = std::mem::replace(&mut segment.sequence, work.wire);
-        if segment.flags & flags::URG != 0 {
-            let behind = from.wrapping_add(segment.urgent.into());
-            let is_unread = before(stream.hold_start(), behind);
-            if is_unread && self.may_rewrite(session, work.direction) {
-                segment.flags &= !flags::URG;
-                segment.urgent = 0;
-            } else {
-                let distance = stream.to_wire(behind).wrapping_sub(work.wire);
-                segment.urgent = u16::try_from(distance & 0xffff).unwrap_or_default();
-            }
-        }
-        if segment.flags & flags::ACK == 0 || reverse.is_plain() {
+        if segment.flags & flags::URG == 0 {
             return;
         }
-        segment.acknowledgment = reverse.acknowledgment_to_sender(segment.acknowledgment);
-        if reverse.rewrites_done == 0 {
+        let behind = from.wrapping_add(segment.urgent.into());
+        let next = session.streams[work.direction as usize].next;
+        let read = next.wrapping_sub(rewrites.hold_len.into());
+        if before(read, behind) && self.may_rewrite(session, work.direction) {
+            segment.flags &= !flags::URG;
+            segment.urgent = 0;
+        } else {
+            let distance = rewrites.to_wire(behind).wrapping_sub(work.wire);
+            segment.urgent = u16::try_from(distance & 0xffff).unwrap_or_default();
+        }
+    }
+
+    /// Acknowledgment, SACK.
+    fn translate_incoming(session: &Session, work: &mut Work) {
+        let rewrites = &session.rewrites;
+        let segment = &mut work.segment;
+        if segment.flags & flags::ACK == 0 || rewrites.is_plain() {
+            return;
+        }
+        segment.acknowledgment = rewrites.acknowledgment_to_sender(segment.acknowledgment);
+        if rewrites.done == 0 {
             return;
         }
         for (index, place) in edges(&segment.options).into_iter().enumerate() {
@@ -181,27 +193,23 @@ impl Gateway {
             let number = edge
                 .iter()
                 .fold(0, |number, byte| number << 8 | u32::from(*byte));
-            let number = reverse.edge_to_sender(number, index & 1 == 0);
+            let number = rewrites.edge_to_sender(number, index & 1 == 0);
             edge.copy_from_slice(&number.to_be_bytes());
         }
     }
 
     /// Nothing of the segment may go on: the receiver's acknowledgment goes back.
     fn acknowledge(session: &Session, work: &mut Work) -> Fate {
-        let at = work.direction as usize;
-        let (stream, reverse) = (&session.streams[at], &session.streams[1 - at]);
-        let wire = stream.to_wire(stream.hold_start());
+        let [stream, reverse] = &session.streams;
+        let wire = session.rewrites.to_wire(session.rewrites.hold_start);
         if !stream.has_arrived(wire) {
             return Fate::Drop;
         }
         let segment = &work.segment;
         let mut answer = segment.clone();
-        answer.direction = match segment.direction {
-            Direction::Egress => Direction::Ingress,
-            Direction::Ingress => Direction::Egress,
-        };
+        answer.direction = Direction::Ingress;
         (answer.source, answer.destination) = (segment.destination, segment.source);
-        answer.sequence = reverse.acknowledgment_to_sender(segment.acknowledgment);
+        answer.sequence = segment.acknowledgment;
         answer.acknowledgment = wire;
         answer.flags = flags::ACK;
         answer.window = reverse.window;

@@ -114,7 +114,7 @@ pub fn converse(random: &mut Random, text: &[u8]) -> Result<(), String> {
 
 fn verify(gateway: &Gateway, script: &Script) -> anyhow::Result<()> {
     let session = gateway.known()?;
-    anyhow::ensure!(session.streams[0].hold_len == 0, "bytes are still held");
+    anyhow::ensure!(session.rewrites.hold_len == 0, "bytes are still held");
     let count = |reason: Reason| gateway.counts.get(reason.word()).copied().unwrap_or(0);
     let replaced = usize::try_from(count(Reason::AnnouncementRewritten))?;
     anyhow::ensure!(

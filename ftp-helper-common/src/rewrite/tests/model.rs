@@ -6,7 +6,7 @@ use std::{vec, vec::Vec};
 use proptest::{collection::vec, prelude::*};
 
 use super::held;
-use crate::stream::{REWRITES, Stream};
+use crate::rewrite::{REWRITES, Rewrites};
 
 /// One rewrite of a plan: how many bytes after the one before, and its lengths.
 #[derive(Clone, Copy, Debug)]
@@ -146,20 +146,20 @@ impl Model {
     }
 }
 
-/// The same plan in a [`Stream`] whose first byte has this sequence number.
-fn translated(model: &Model, first: u32, hold: usize) -> Stream {
-    let mut stream = Stream::default();
+/// The same plan in a [`Rewrites`] whose first byte has this sequence number.
+fn translated(model: &Model, first: u32, hold: usize) -> Rewrites {
+    let mut rewrites = Rewrites::default();
     for text in &model.texts {
-        stream.push(&held(
+        rewrites.push(&held(
             sequence(first, text.start),
             length(text.end - text.start),
             length(text.wire_end - text.wire_start),
             length(text.ours - text.start),
         ));
     }
-    stream.next = sequence(first, model.bytes.len());
-    stream.hold_len = length(hold);
-    stream
+    let hold_start = model.bytes.len() - hold;
+    rewrites.hold(sequence(first, hold_start), length(hold));
+    rewrites
 }
 
 fn sequence(first: u32, place: usize) -> u32 {
@@ -180,7 +180,7 @@ fn first() -> impl Strategy<Value = u32> {
 }
 
 prop_compose! {
-    /// A model, its first sequence number, and the stream that has to agree.
+    /// A model, its first sequence number, and the rewrites that have to agree.
     fn scene()(
         plans in vec(plan(), 0..2 * REWRITES),
         tail in 1usize..30,
@@ -188,14 +188,14 @@ prop_compose! {
         first in first(),
     ) -> (Scene, u32) {
         let model = Model::new(&plans, tail, hold);
-        let stream = translated(&model, first, hold);
-        (Scene { model, stream, plans }, first)
+        let rewrites = translated(&model, first, hold);
+        (Scene { model, rewrites, plans }, first)
     }
 }
 
 struct Scene {
     model: Model,
-    stream: Stream,
+    rewrites: Rewrites,
     plans: Vec<Plan>,
 }
 
@@ -208,19 +208,19 @@ impl core::fmt::Debug for Scene {
 proptest! {
     #[test]
     fn every_byte_has_its_place_on_the_wire((scene, first) in scene()) {
-        let Scene { model, stream, .. } = scene;
+        let Scene { model, rewrites, .. } = scene;
         for place in model.known().0..=model.bytes.len() {
-            let wire = stream.to_wire(sequence(first, place));
+            let wire = rewrites.to_wire(sequence(first, place));
             prop_assert_eq!(self::place(first, wire), model.to_wire(place), "byte {}", place);
         }
     }
 
     #[test]
     fn acknowledgments_never_promise_too_much_nor_too_little((scene, first) in scene()) {
-        let Scene { model, stream, .. } = scene;
+        let Scene { model, rewrites, .. } = scene;
         let mut last = 0;
         for wire in model.known().1..=model.wire_len {
-            let acknowledged = stream.acknowledgment_to_sender(sequence(first, wire));
+            let acknowledged = rewrites.acknowledgment_to_sender(sequence(first, wire));
             let acknowledged = place(first, acknowledged);
             prop_assert_eq!(acknowledged, model.acknowledged(wire, last), "wire {}", wire);
             prop_assert!(last <= acknowledged, "wire {} goes back", wire);
@@ -231,10 +231,10 @@ proptest! {
 
     #[test]
     fn what_is_acknowledged_was_sent((scene, first) in scene()) {
-        let Scene { model, stream, .. } = scene;
+        let Scene { model, rewrites, .. } = scene;
         for place in model.known().0..=model.bytes.len() {
-            let wire = stream.to_wire(sequence(first, place));
-            let back = self::place(first, stream.acknowledgment_to_sender(wire));
+            let wire = rewrites.to_wire(sequence(first, place));
+            let back = self::place(first, rewrites.acknowledgment_to_sender(wire));
             let skips_ahead = model
                 .texts
                 .iter()
@@ -253,9 +253,9 @@ proptest! {
 
     #[test]
     fn selective_acknowledgments_claim_only_what_arrived((scene, first) in scene()) {
-        let Scene { model, stream, .. } = scene;
+        let Scene { model, rewrites, .. } = scene;
         let known = model.known();
-        let edge = |wire, left| place(first, stream.edge_to_sender(sequence(first, wire), left));
+        let edge = |wire, left| place(first, rewrites.edge_to_sender(sequence(first, wire), left));
         // What lies between a left and a right edge lies behind the one and before
         // the other.
         for wire in known.1..=model.wire_len {
@@ -273,9 +273,9 @@ proptest! {
     /// But for bytes that nothing was put in place of, right at the edge.
     #[test]
     fn selective_acknowledgments_claim_all_that_arrived((scene, first) in scene()) {
-        let Scene { model, stream, .. } = scene;
+        let Scene { model, rewrites, .. } = scene;
         let known = model.known();
-        let edge = |wire, left| place(first, stream.edge_to_sender(sequence(first, wire), left));
+        let edge = |wire, left| place(first, rewrites.edge_to_sender(sequence(first, wire), left));
         for wire in known.1..=model.wire_len {
             let nothing = |place: &usize| match model.bytes[*place] {
                 Byte::Replaced(text) => model.texts[text].wire_end == wire,

@@ -1,7 +1,10 @@
 //! Rewrites one after the other, and their place in the ring.
 
-use super::{corresponds, held, rewrite, stream};
-use crate::stream::{REWRITES, Rewrite, Stream, before};
+use super::{corresponds, held, rewrite, rewrites};
+use crate::{
+    rewrite::{REWRITES, Rewrite, Rewrites},
+    stream::before,
+};
 
 #[test]
 fn before_looks_at_the_shorter_way_round() {
@@ -17,59 +20,59 @@ fn before_looks_at_the_shorter_way_round() {
 
 #[test]
 fn a_stream_without_rewrites_shifts_nothing() {
-    let stream = Stream::default();
-    assert!(stream.is_plain());
-    assert_eq!(stream.delta(), 0);
-    assert_eq!(stream.rewrite(0), None);
-    corresponds(&stream, &[(0, 0), (1, 1), (u32::MAX, u32::MAX)]);
+    let rewrites = Rewrites::default();
+    assert!(rewrites.is_plain());
+    assert_eq!(rewrites.delta(), 0);
+    assert_eq!(rewrites.rewrite(0), None);
+    corresponds(&rewrites, &[(0, 0), (1, 1), (u32::MAX, u32::MAX)]);
 }
 
 #[test]
 fn behind_a_longer_text_positions_grow() {
-    let stream = stream(&[rewrite(1000, 16, 19)]);
-    assert!(!stream.is_plain());
-    assert_eq!(stream.delta(), 3);
+    let rewrites = rewrites(&[rewrite(1000, 16, 19)]);
+    assert!(!rewrites.is_plain());
+    assert_eq!(rewrites.delta(), 3);
     corresponds(
-        &stream,
+        &rewrites,
         &[(0, 0), (999, 999), (1000, 1000), (1016, 1019), (2000, 2003)],
     );
 }
 
 #[test]
 fn behind_a_shorter_text_positions_shrink() {
-    let stream = stream(&[rewrite(1000, 19, 16)]);
-    assert_eq!(stream.delta(), 0u32.wrapping_sub(3));
-    corresponds(&stream, &[(1000, 1000), (1019, 1016), (1020, 1017)]);
+    let rewrites = rewrites(&[rewrite(1000, 19, 16)]);
+    assert_eq!(rewrites.delta(), 0u32.wrapping_sub(3));
+    corresponds(&rewrites, &[(1000, 1000), (1019, 1016), (1020, 1017)]);
 }
 
 #[test]
 fn a_text_of_the_same_length_shifts_nothing() {
-    let stream = stream(&[rewrite(1000, 16, 16)]);
-    assert!(!stream.is_plain(), "its bytes still have to be replaced");
-    assert_eq!(stream.delta(), 0);
-    corresponds(&stream, &[(1000, 1000), (1016, 1016)]);
+    let rewrites = rewrites(&[rewrite(1000, 16, 16)]);
+    assert!(!rewrites.is_plain(), "its bytes still have to be replaced");
+    assert_eq!(rewrites.delta(), 0);
+    corresponds(&rewrites, &[(1000, 1000), (1016, 1016)]);
 }
 
 #[test]
 fn a_segment_that_starts_inside_a_rewrite_starts_with_its_text() {
     for new_len in [10, 16, 30] {
-        let stream = stream(&[rewrite(1000, 16, new_len)]);
+        let rewrites = rewrites(&[rewrite(1000, 16, new_len)]);
         for position in 1001..1016 {
-            assert_eq!(stream.to_wire(position), 1000);
+            assert_eq!(rewrites.to_wire(position), 1000);
         }
-        assert_eq!(stream.to_wire(1016), 1000 + u32::from(new_len));
+        assert_eq!(rewrites.to_wire(1016), 1000 + u32::from(new_len));
     }
 }
 
 #[test]
 fn an_acknowledgment_inside_a_text_asks_for_all_of_it() {
     for original_len in [10, 16, 30] {
-        let stream = stream(&[rewrite(1000, original_len, 16)]);
+        let rewrites = rewrites(&[rewrite(1000, original_len, 16)]);
         for acknowledgment in 1000..1016 {
-            assert_eq!(stream.acknowledgment_to_sender(acknowledgment), 1000);
+            assert_eq!(rewrites.acknowledgment_to_sender(acknowledgment), 1000);
         }
         assert_eq!(
-            stream.acknowledgment_to_sender(1016),
+            rewrites.acknowledgment_to_sender(1016),
             1000 + u32::from(original_len)
         );
     }
@@ -77,15 +80,15 @@ fn an_acknowledgment_inside_a_text_asks_for_all_of_it() {
 
 #[test]
 fn deltas_add_up() {
-    let stream = stream(&[
+    let rewrites = rewrites(&[
         rewrite(100, 10, 15),
         rewrite(200, 20, 18),
         rewrite(220, 5, 5),
         rewrite(300, 30, 31),
     ]);
-    assert_eq!(stream.delta(), 4);
+    assert_eq!(rewrites.delta(), 4);
     corresponds(
-        &stream,
+        &rewrites,
         &[
             (100, 100),
             (110, 115),
@@ -97,20 +100,20 @@ fn deltas_add_up() {
             (1000, 1004),
         ],
     );
-    assert_eq!(stream.to_wire(105), 100);
-    assert_eq!(stream.to_wire(219), 205);
-    assert_eq!(stream.to_wire(224), 223);
-    assert_eq!(stream.to_wire(329), 303);
-    assert_eq!(stream.acknowledgment_to_sender(114), 100);
-    assert_eq!(stream.acknowledgment_to_sender(222), 200);
-    assert_eq!(stream.acknowledgment_to_sender(227), 220);
+    assert_eq!(rewrites.to_wire(105), 100);
+    assert_eq!(rewrites.to_wire(219), 205);
+    assert_eq!(rewrites.to_wire(224), 223);
+    assert_eq!(rewrites.to_wire(329), 303);
+    assert_eq!(rewrites.acknowledgment_to_sender(114), 100);
+    assert_eq!(rewrites.acknowledgment_to_sender(222), 200);
+    assert_eq!(rewrites.acknowledgment_to_sender(227), 220);
 }
 
 #[test]
 fn each_rewrite_knows_its_ends_in_both_spaces() {
-    let stream = stream(&[rewrite(100, 10, 15), rewrite(200, 20, 18)]);
+    let rewrites = rewrites(&[rewrite(100, 10, 15), rewrite(200, 20, 18)]);
     let ends = |age| {
-        let rewrite = stream.rewrite(age).expect("there are two");
+        let rewrite = rewrites.rewrite(age).expect("there are two");
         (
             [rewrite.start, rewrite.end()],
             [rewrite.wire_start(), rewrite.wire_end()],
@@ -119,28 +122,28 @@ fn each_rewrite_knows_its_ends_in_both_spaces() {
     };
     assert_eq!(ends(0), ([200, 220], [205, 223], [5, 3]));
     assert_eq!(ends(1), ([100, 110], [100, 115], [0, 5]));
-    assert_eq!(stream.rewrite(2), None);
+    assert_eq!(rewrites.rewrite(2), None);
 }
 
 /// Rewrites of one byte more each, 100 bytes apart.
-fn many(count: u32) -> Stream {
-    let mut stream = Stream::default();
+fn many(count: u32) -> Rewrites {
+    let mut rewrites = Rewrites::default();
     for number in 0..count {
-        stream.push(&rewrite(1000 + 100 * number, 10, 11));
+        rewrites.push(&rewrite(1000 + 100 * number, 10, 11));
     }
-    stream
+    rewrites
 }
 
 #[test]
 fn the_ring_keeps_the_last_rewrites() {
     let ring = u32::try_from(REWRITES).expect("a small ring");
     for count in 0..3 * ring {
-        let stream = many(count);
-        assert_eq!(stream.rewrites_done, count);
-        assert_eq!(stream.delta(), count);
+        let rewrites = many(count);
+        assert_eq!(rewrites.done, count);
+        assert_eq!(rewrites.delta(), count);
         for age in 0..2 * ring {
             let expected = (age < count && age < ring).then(|| 1000 + 100 * (count - 1 - age));
-            let start = stream.rewrite(age).map(|rewrite| rewrite.start);
+            let start = rewrites.rewrite(age).map(|rewrite| rewrite.start);
             assert_eq!(start, expected, "{age} of {count}");
         }
     }
@@ -148,11 +151,11 @@ fn the_ring_keeps_the_last_rewrites() {
 
 #[test]
 fn the_base_delta_stands_for_the_rewrites_that_were_dropped() {
-    let stream = many(20);
-    assert_eq!(stream.base_delta, 12, "8 of 20 are remembered");
+    let rewrites = many(20);
+    assert_eq!(rewrites.base_delta, 12, "8 of 20 are remembered");
     let end_of_the_last_dropped = 1000 + 100 * 11 + 10;
     corresponds(
-        &stream,
+        &rewrites,
         &[
             (end_of_the_last_dropped, end_of_the_last_dropped + 12),
             (2200, 2212),
@@ -168,13 +171,13 @@ fn the_base_delta_stands_for_the_rewrites_that_were_dropped() {
 #[test]
 fn sequence_numbers_wrap() {
     let start = u32::MAX - 4;
-    let stream = stream(&[
+    let rewrites = rewrites(&[
         rewrite(u32::MAX - 99, 10, 20),
         rewrite(start, 10, 12),
         rewrite(100, 10, 5),
     ]);
     corresponds(
-        &stream,
+        &rewrites,
         &[
             (u32::MAX - 200, u32::MAX - 200),
             (u32::MAX - 89, u32::MAX - 79),
@@ -187,21 +190,21 @@ fn sequence_numbers_wrap() {
             (110, 117),
         ],
     );
-    assert_eq!(stream.to_wire(u32::MAX), 5, "inside the rewrite");
-    assert_eq!(stream.to_wire(0), 5);
-    assert_eq!(stream.to_wire(4), 5);
-    assert_eq!(stream.acknowledgment_to_sender(16), start);
+    assert_eq!(rewrites.to_wire(u32::MAX), 5, "inside the rewrite");
+    assert_eq!(rewrites.to_wire(0), 5);
+    assert_eq!(rewrites.to_wire(4), 5);
+    assert_eq!(rewrites.acknowledgment_to_sender(16), start);
 }
 
 #[test]
 fn a_base_delta_may_be_negative() {
-    let mut stream = Stream::default();
+    let mut rewrites = Rewrites::default();
     for number in 0..20 {
-        stream.push(&rewrite(100 * number, 12, 10));
+        rewrites.push(&rewrite(100 * number, 12, 10));
     }
-    assert_eq!(stream.base_delta, 0u32.wrapping_sub(24));
-    corresponds(&stream, &[(1112, 1088), (1200, 1176), (1912, 1872)]);
-    assert_eq!(stream.to_wire(1205), 1176);
+    assert_eq!(rewrites.base_delta, 0u32.wrapping_sub(24));
+    corresponds(&rewrites, &[(1112, 1088), (1200, 1176), (1912, 1872)]);
+    assert_eq!(rewrites.to_wire(1205), 1176);
 }
 
 #[test]
@@ -274,8 +277,8 @@ fn a_pushed_rewrite_keeps_everything_but_its_delta() {
     pushed.digest_len = 9;
     pushed.text[..12].copy_from_slice(b"203,0,113,1,");
     pushed.delta_after = 0xdead_beef;
-    let stream = stream(&[pushed]);
-    let kept = stream.rewrite(0).expect("just pushed");
+    let rewrites = rewrites(&[pushed]);
+    let kept = rewrites.rewrite(0).expect("just pushed");
     assert_eq!(
         *kept,
         Rewrite {
