@@ -712,9 +712,9 @@ fn slow_tools_do_not_hold_up_a_start() {
         fs::create_dir(&place)?;
         // By a process of its own: what this one has open for writing, a program that another
         // test starts has open as well, and then it can not be run.
-        lab.gateway.must(&format!(
-            "printf '#!/bin/sh\\nexec sleep 60\\n' >{place}/nft && chmod 755 {place}/nft"
-        ))?;
+        let line =
+            format!("printf '#!/bin/sh\\nexec sleep 60\\n' >{place}/nft && chmod 755 {place}/nft");
+        lab.gateway.run("sh", ["-c", &line])?.success("sh")?;
         let path = env::var("PATH").unwrap_or_default();
         let mut command = agent.command(&["--log-level", "debug", "run", "-i", "wan0"]);
         command.env("PATH", format!("{place}:{path}"));

@@ -9,7 +9,7 @@ pub struct Amount {
     pub name: &'static str,
     /// Sessions over all wings.
     pub sessions: u64,
-    /// They begin over this time, at an even rate.
+    /// They begin over this time, at an even rate; on a slow machine over a longer one.
     pub time: Duration,
     /// Between two looks at what is measured.
     pub interval: Duration,

@@ -40,6 +40,8 @@ const SIZES: [u64; 3] = [500, 8000, 60_000];
 const CLIENTS: usize = 24;
 /// Of so many sessions one goes to a real server, where there is one.
 const REAL: u64 = 5;
+/// Longest wait of a session's ends for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// So many warnings are quoted.
 const QUOTED: usize = 5;
 /// Behind the time in which sessions begin, the last one has this long.
@@ -67,6 +69,8 @@ pub(super) fn run(
         &certificate.display(),
         &"--passive-ports",
         &PASSIVE,
+        &"--patience",
+        &patient(PATIENCE).as_secs(),
     ]);
     let _server = starter.serve(&lab, &server)?;
     let real = wing
@@ -129,7 +133,7 @@ fn start(
             continue;
         }
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 sessions")]
-        let rate = sessions as f64 / amount.time.as_secs_f64();
+        let rate = sessions as f64 / patient(amount.time).as_secs_f64();
         let kinds: Vec<_> = kinds.iter().copied().map(Kind::word).collect();
         let server = std::net::SocketAddr::new(lab.setup.dialled().ip(), port);
         let mut words = words([
@@ -146,6 +150,8 @@ fn start(
             &sizes,
             &"--seed",
             &seed,
+            &"--patience",
+            &patient(PATIENCE).as_secs(),
         ]);
         if port == PORT {
             words.push("--stores".to_owned());
