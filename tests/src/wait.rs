@@ -20,11 +20,6 @@ static PATIENCE: LazyLock<u32> = LazyLock::new(|| {
     })
 });
 
-/// True where everything may take longer than usual.
-pub fn is_slow() -> bool {
-    *PATIENCE > 1
-}
-
 /// A time that is long enough on a usual machine, made long enough for this one.
 #[must_use]
 pub fn patient(limit: Duration) -> Duration {

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData};
 
+use super::of_its_type;
+
 /// Bytes of an entry.
 const PAGE: usize = 1 << 12;
 
@@ -14,9 +16,7 @@ pub struct Begun {
 
 impl Begun {
     pub(super) fn new(name: &'static str, map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .with_context(|| format!("map {name} is not what it should be"))?;
+        let map = of_its_type(name, map)?;
         Ok(Self { name, map })
     }
 

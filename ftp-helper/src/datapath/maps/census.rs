@@ -8,7 +8,7 @@ use aya::{
     maps::{Array, HashMap, IterableMap as _, MapData, MapError},
 };
 
-use super::{Access, open};
+use super::{Access, of_its_type, open};
 use crate::{pins::PinDirectory, ports::WORDS};
 
 /// A pinned hash map that is only counted. Values of sessions are large: a copy
@@ -83,9 +83,7 @@ pub struct PortWords {
 impl PortWords {
     /// Opens the pinned map of this name.
     pub fn open(pins: &PinDirectory, name: &'static str) -> Result<Self> {
-        let map = open(pins, name, Access::Read)?
-            .try_into()
-            .with_context(|| format!("map {name} is not what it should be"))?;
+        let map = of_its_type(name, open(pins, name, Access::Read)?)?;
         Ok(Self { name, map })
     }
 

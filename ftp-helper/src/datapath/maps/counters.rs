@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
 use ftp_helper_common::reason::{COUNTERS as SLOTS, Reason};
 
-use super::{Access, COUNTERS, open};
+use super::{Access, COUNTERS, of_its_type, open};
 use crate::pins::PinDirectory;
 
 /// Slot of the counter map for expectations whose end the agent saw. No reason
@@ -34,9 +34,7 @@ pub struct Counters {
 
 impl Counters {
     pub(super) fn new(map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .context("map COUNTERS is not what it should be")?;
+        let map = of_its_type(COUNTERS, map)?;
         Ok(Self { map })
     }
 

@@ -181,6 +181,12 @@ pub fn settings_of(
     Ok(interface)
 }
 
+/// A map as one of its type, with keys and values of these types.
+fn of_its_type<T: TryFrom<Map, Error = MapError>>(name: &str, map: Map) -> Result<T> {
+    map.try_into()
+        .with_context(|| format!("map {name} is not what it should be"))
+}
+
 /// What a pinned map is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {

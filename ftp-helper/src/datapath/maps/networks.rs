@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use aya::maps::{LpmTrie, Map, MapData, lpm_trie::Key};
 
+use super::of_its_type;
 use crate::network::Network;
 
 /// A set of networks that the programs look addresses up in.
@@ -13,9 +14,7 @@ pub struct Networks {
 
 impl Networks {
     pub(super) fn new(name: &'static str, map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .with_context(|| format!("map {name} is not what it should be"))?;
+        let map = of_its_type(name, map)?;
         Ok(Self { name, map })
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData};
 
-use super::{Access, open};
+use super::{Access, of_its_type, open};
 use crate::{pins::PinDirectory, ports::PortSet};
 
 /// A map with a bit per port.
@@ -14,9 +14,7 @@ pub struct PortBits {
 
 impl PortBits {
     pub(super) fn new(name: &'static str, map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .with_context(|| format!("map {name} is not what it should be"))?;
+        let map = of_its_type(name, map)?;
         Ok(Self { name, map })
     }
 

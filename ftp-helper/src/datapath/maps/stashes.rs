@@ -4,6 +4,8 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData};
 use ftp_helper_common::stash::Stash;
 
+use super::of_its_type;
+
 /// A place for each of a few segments, which only the programs write.
 ///
 /// Not pinned, as nobody has to agree on it: what is in it can be sent again, and may be a
@@ -15,9 +17,7 @@ pub struct Stashes {
 
 impl Stashes {
     pub(super) fn new(name: &'static str, map: Map) -> Result<Self> {
-        let map = map
-            .try_into()
-            .with_context(|| format!("map {name} is not what it should be"))?;
+        let map = of_its_type(name, map)?;
         Ok(Self { name, map })
     }
 
