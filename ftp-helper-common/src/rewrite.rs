@@ -234,8 +234,9 @@ impl Rewrites {
             .map_or(self.base_delta, |newest| newest.delta_after)
     }
 
-    /// Appends a rewrite; `delta_after` is filled in here. The oldest one gives
-    /// way to it. Its `start` must not lie before the end of the newest one.
+    /// Appends a rewrite, which takes along what is held; `delta_after` is filled in here.
+    /// The oldest one gives way to it. Its `start` must not lie before the end of the
+    /// newest one.
     #[inline(always)]
     pub fn push(&mut self, rewrite: &Rewrite) {
         let delta_before = self.delta();
@@ -250,6 +251,7 @@ impl Rewrites {
             .wrapping_sub(u32::from(rewrite.original_len));
         // Readers of the other direction look at the counter first.
         self.done = self.done.wrapping_add(1);
+        self.hold_len = 0;
     }
 
     /// Answers `question` about a position: asks the rewrites, the newest first,

@@ -315,13 +315,12 @@ fn replace(frame: &mut Frame) {
     push(frame);
 }
 
-/// Appends the rewrite under construction to the ring; it takes what is held along.
+/// Appends the rewrite under construction to the ring.
 #[inline(always)]
 pub(crate) fn push(frame: &mut Frame) {
     let rewrite: *const Rewrite = &raw const frame.work().rewrite;
     // SAFETY: another map value.
     frame.rewrites().push(unsafe { &*rewrite });
-    frame.rewrites().hold_len = 0;
     frame.work().rewrites += 1;
 }
 

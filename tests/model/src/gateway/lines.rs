@@ -108,7 +108,6 @@ impl Gateway {
             text,
             ..Rewrite::default()
         });
-        rewrites.hold_len = 0;
         work.rewrites += 1;
         self.count(Reason::LineReleased);
     }
@@ -194,7 +193,6 @@ impl Gateway {
             text: bytes,
             ..Rewrite::default()
         });
-        rewrites.hold_len = 0;
         work.rewrites += 1;
     }
 
