@@ -193,6 +193,14 @@ impl RunningAgent {
         self.daemon.log()
     }
 
+    /// Waits until one of them has logged `text`: events and the kernel's messages are
+    /// read in turns, so what they lead to may be seen before it is said.
+    pub fn says(&self, text: &str) -> Result<()> {
+        wait_for(&format!("{text:?} in the log"), START, || {
+            Ok(self.log()?.contains(text).then_some(()))
+        })
+    }
+
     /// Lets it read its settings again, and waits until its log says so with
     /// `answer`. Returns what it logged since.
     pub fn reload(&self, answer: &str) -> Result<String> {

@@ -153,10 +153,8 @@ fn sessions_are_shown() {
 
         // Events are read a few times per second.
         for at in &received {
-            let outside = at.endpoint().expect("PORT names an address").to_string();
-            wait_for(&format!("{outside} in the log"), LIMIT, || {
-                Ok(running.log()?.contains(&outside).then_some(()))
-            })?;
+            let outside = at.endpoint().expect("PORT names an address");
+            running.says(&outside.to_string())?;
         }
 
         ftp.control.command("QUIT")?.expect_code(221)?;

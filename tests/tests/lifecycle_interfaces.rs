@@ -9,7 +9,7 @@ use ftp_helper::{
 };
 use ftp_helper_common::session::Direction;
 use ftp_helper_tests::{
-    agent::{Agent, PINS, RunningAgent},
+    agent::{Agent, PINS},
     check::is_helped,
     host::Host,
     lab::Lab,
@@ -67,12 +67,6 @@ fn readiness(lab: &Lab) -> Result<String> {
     lab.gateway.must("curl -sS http://127.0.0.1:21021/readyz")
 }
 
-fn logs(running: &RunningAgent, text: &str) -> Result<()> {
-    wait_for(&format!("{text:?} in the log"), LIMIT, || {
-        Ok(running.log()?.contains(text).then_some(()))
-    })
-}
-
 #[test]
 fn globs_mean_what_is_there() {
     agent_scenario(Setup::default(), |lab, agent| {
@@ -88,7 +82,7 @@ fn globs_mean_what_is_there() {
         are_helped(agent, &["wan0", "dmz0", "dmz1"])?;
         gateway.must("ip link del dmz0")?;
         are_helped(agent, &["wan0", "dmz1"])?;
-        logs(&running, "interface dmz0 is gone")?;
+        running.says("interface dmz0 is gone")?;
         // Back, as another device.
         gateway.must("ip link add dmz0 type bridge")?;
         are_helped(agent, &["wan0", "dmz0", "dmz1"])?;
@@ -160,7 +154,7 @@ fn an_interface_that_can_not_be_helped_yet() {
         ] {
             lab.gateway.must(line)?;
         }
-        logs(&running, FAULT)?;
+        running.says(FAULT)?;
         // Longer than until the next try.
         thread::sleep(Duration::from_secs(12));
         let log = running.log()?;
@@ -169,7 +163,7 @@ fn an_interface_that_can_not_be_helped_yet() {
         are_helped(agent, &["wan0"])?;
         lab.gateway.must("tc qdisc del dev dmz0 ingress")?;
         are_helped(agent, &["wan0", "dmz0"])?;
-        logs(&running, THERE)
+        running.says(THERE)
     });
 }
 
@@ -270,7 +264,7 @@ fn moves_away_and_back(technique: &str) {
         let (spare, pid) = lab.spare(0).context("a spare host")?;
         lab.gateway.must(&format!("ip link set wan0 netns {pid}"))?;
         are_helped(agent, &[])?;
-        logs(&running, "interface wan0 is gone")?;
+        running.says("interface wan0 is gone")?;
         ensure!(readiness(lab)?.starts_with("not ready\n"));
         // Ours must not work where nobody asked for it.
         has_no_program(spare, "wan0")?;
@@ -347,8 +341,7 @@ fn changes_that_nobody_could_keep_up_with() {
         lab.gateway.must("ip link add dmz1 type bridge")?;
         running.signal(Signal::SIGCONT)?;
         are_helped(agent, &["wan0", "dmz1"])?;
-        let log = running.log()?;
-        ensure!(log.contains("more changes of interfaces than"), "{log}");
-        Ok(())
+        // The look around at a tick may come before the socket is read.
+        running.says("more changes of interfaces than")
     });
 }

@@ -393,9 +393,7 @@ fn who_is_slow_blocks_nobody() {
         let mut transfers = Transfers::new();
         transfers.download(lab, &server, 1000)?;
         exchange(lab, &server, ClientKind::Curl, Mode::Active, &transfers)?;
-        wait_for("the transfer in the log", LIMIT, || {
-            Ok(running.log()?.contains("expectation_matched").then_some(()))
-        })?;
+        running.says("expectation_matched")?;
 
         // More than there is room for: the others have their turn all the same. One after
         // the other would take minutes.

@@ -1,18 +1,12 @@
 //! Announcements that are not to be helped pass as they are, and are counted.
 
-use std::time::Duration;
-
 use ftp_helper_tests::{
     control::Control,
     scenario::helped_scenario,
     server::{Server, ServerKind},
     setup::Setup,
-    wait::wait_for,
 };
 use serde_json::Value;
-
-/// The agent reads what the programs report a little later.
-const LIMIT: Duration = Duration::from_secs(5);
 
 #[test]
 fn each_has_its_reason() {
@@ -42,9 +36,7 @@ fn each_has_its_reason() {
                 Value::Array(Vec::new()),
                 "{line}"
             );
-            wait_for("the reason in the log", LIMIT, || {
-                Ok(running.log()?.contains(reason).then_some(()))
-            })?;
+            running.says(reason)?;
         }
         assert_eq!(agent.count("announcement_rewritten")?, 0);
         // And a good one is helped still.

@@ -365,9 +365,7 @@ fn nonsense_is_answered_and_harms_nobody() {
         drop((silent, watching));
         wait_for("room again", LIMIT, || Ok(sleeper().is_ok().then_some(())))?;
         Duet::login(lab, Manner::default())?;
-        wait_for("the agent at work", LIMIT, || {
-            Ok(running.log()?.contains("session_opened").then_some(()))
-        })
+        running.says("session_opened")
     });
 }
 
