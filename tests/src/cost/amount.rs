@@ -20,6 +20,11 @@ pub struct Amount {
     pub fine_rounds: usize,
     /// How long one of their turns loads the gateway.
     pub fine_turn: Duration,
+    /// Rounds of FTP of those that are compared closely.
+    pub close_rounds: usize,
+    /// How long one of their turns loads the gateway: so many clients have to be logged in
+    /// before it counts.
+    pub close_turn: Duration,
     /// How long any other turn does.
     pub turn: Duration,
     /// How much one turn of iperf3 is, in its own words.
@@ -47,15 +52,17 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// What `docs/benchmarks.md` is made from: about twenty minutes.
+    /// What `docs/benchmarks.md` is made from: about half an hour.
     pub const FULL: Self = Self {
         name: "full",
         runs: 50_000,
         pairs: 101,
         singles: 2_000,
         rounds: 6,
-        fine_rounds: 300,
+        fine_rounds: 450,
         fine_turn: Duration::from_millis(100),
+        close_rounds: 30,
+        close_turn: Duration::from_millis(200),
         turn: Duration::from_millis(400),
         budget: Duration::from_secs(85),
         bulk: ["--time", "1"],
@@ -79,6 +86,8 @@ impl Amount {
         rounds: 2,
         fine_rounds: 20,
         fine_turn: Duration::from_millis(100),
+        close_rounds: 6,
+        close_turn: Duration::from_millis(150),
         turn: Duration::from_millis(200),
         budget: Duration::from_secs(10),
         bulk: ["--bytes", "300M"],
@@ -102,6 +111,8 @@ impl Amount {
         rounds: 1,
         fine_rounds: 1,
         fine_turn: Duration::from_millis(40),
+        close_rounds: 1,
+        close_turn: Duration::from_millis(40),
         turn: Duration::from_millis(40),
         budget: Duration::from_secs(1),
         bulk: ["--bytes", "1M"],

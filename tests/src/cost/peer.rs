@@ -14,6 +14,8 @@ pub enum Peer {
     Attached,
     /// With the kernel's helper.
     Kernel,
+    /// The same as before, once more.
+    KernelAgain,
     /// With ftp-helper.
     Ours,
     /// Open vSwitch's own datapath, in a process.
@@ -31,6 +33,7 @@ impl Peer {
             Self::MasqueradeAgain => "masquerade, once more",
             Self::Attached => "empty programs",
             Self::Kernel => "nf_nat_ftp",
+            Self::KernelAgain => "nf_nat_ftp, once more",
             Self::Ours => super::OURS,
             Self::OpenVswitch => "Open vSwitch",
             Self::Conntrackd => "conntrackd",

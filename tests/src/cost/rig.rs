@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 
 use super::{conntrackd, empty::Empty, links::Links, open_vswitch::Switch, own::Own, peer::Peer};
@@ -52,8 +53,8 @@ pub(super) struct Rig {
     helper: Option<Daemon>,
     /// What keeps programs attached without an agent.
     links: Option<Links>,
-    /// ftp-helper's, see [`Rig::keep_programs`].
-    own: Option<Own>,
+    /// See [`Rig::keep`].
+    kept: Option<Kept>,
     /// The rules that the gateway has, when they are known.
     ruled: Option<Helper>,
     _server: Daemon,
@@ -63,6 +64,12 @@ pub(super) struct Rig {
     offloads: Offloads,
     /// The lab.
     pub(super) lab: Lab,
+}
+
+/// ftp-helper, ready to have the gateway at once. Its agent runs in its own turns only.
+struct Kept {
+    programs: Own,
+    agent: RunningAgent,
 }
 
 /// Does `body` with a rig, on a thread of its own.
@@ -136,7 +143,7 @@ impl Rig {
             switch: None,
             helper: None,
             links: None,
-            own: None,
+            kept: None,
             ruled: None,
             now: None,
             _server: server,
@@ -153,12 +160,21 @@ impl Rig {
         self.forget()
     }
 
-    /// Lets ftp-helper's programs come and go without an agent from now on, where the
-    /// kernel can do that: to start one takes as long as many turns, in which the machine
-    /// changes more than the programs do.
-    pub(super) fn keep_programs(&mut self) -> Result<()> {
+    /// Lets ftp-helper come and go without a start from now on, where the kernel can do
+    /// that: its programs are attached and taken off again, and its agent is stopped
+    /// meanwhile. A start takes as long as many turns, in which the machine changes more
+    /// than ftp-helper does; and behind one, all tables and caches are cold, which they
+    /// are on no gateway that has been at work for a while.
+    pub(super) fn keep(&mut self) -> Result<()> {
         self.give(Peer::Ours)?;
-        self.own = Some(Own::find(Path::new(PINS))?).filter(|own| own.is_linked);
+        let programs = Own::find(Path::new(PINS))?;
+        if let Some(agent) = self.running.take_if(|_| programs.is_linked) {
+            // It keeps its tables open, and works on.
+            self.agent.table(&["detach", "--force"])?;
+            agent.signal(Signal::SIGSTOP)?;
+            self.kept = Some(Kept { programs, agent });
+            self.now = None;
+        }
         Ok(())
     }
 
@@ -176,9 +192,13 @@ impl Rig {
         if self.helper.take().is_some() {
             self.ruled = None;
         }
-        self.links = None;
+        if self.links.take().is_some()
+            && let Some(kept) = &self.kept
+        {
+            kept.agent.signal(Signal::SIGSTOP)?;
+        }
         if let Some(mut agent) = self.running.take() {
-            agent.stop(nix::sys::signal::Signal::SIGTERM)?;
+            agent.stop(Signal::SIGTERM)?;
             self.agent.table(&["detach"])?;
         }
         Ok(())
@@ -188,11 +208,14 @@ impl Rig {
         match peer {
             Peer::Routing => self.flush(),
             Peer::Masquerade | Peer::MasqueradeAgain => self.rules(Helper::Nobody),
-            Peer::Kernel => self.rules(Helper::Kernel),
+            Peer::Kernel | Peer::KernelAgain => self.rules(Helper::Kernel),
             Peer::Ours => {
                 self.rules(Helper::Nobody)?;
-                match &self.own {
-                    Some(own) => self.links = Some(self.attach(|device| own.attach(device))?),
+                match &self.kept {
+                    Some(kept) => {
+                        kept.agent.signal(Signal::SIGCONT)?;
+                        self.links = Some(self.attach(|device| kept.programs.attach(device))?);
+                    }
                     None => self.running = Some(self.agent.start_with(&RUN)?),
                 }
                 Ok(())

@@ -64,6 +64,15 @@ pub fn sessions(amount: &Amount) -> Result<Section> {
                  the processors with the gateway, as everything else here.",
                 amount.turn.as_millis()
             ),
+            format!(
+                "{} rounds of {} ms come first, of nf_nat_ftp, ftp-helper and *nf_nat_ftp, once \
+                 more*, whose ratio tells how fine these numbers are. In them ftp-helper is not \
+                 started for each turn: its programs are attached and taken off again, and its \
+                 agent is stopped (`SIGSTOP`) while others have the gateway, so its work of all \
+                 turns falls into its own.",
+                amount.close_rounds,
+                amount.close_turn.as_millis()
+            ),
             "*Passive, client inside* needs no help, and shows what helpers cost there. Open \
              vSwitch has its devices without offloads, because its datapath in user space \
              completes no checksums. ftp-helper has room for 131072 sessions: it keeps a closed \

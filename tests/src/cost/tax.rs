@@ -101,7 +101,7 @@ pub fn measure_traffic(amount: &Amount) -> Result<Section> {
                  ms; then iperf3 ({} {}), with and without offloads. The gateway changes hands \
                  behind each turn: the same lab, the same wires, other rules and programs. {} rounds \
                  are of all; {} more are of those alone that differ in attached programs only, which \
-                 come and go between two turns. *Masquerade, once more* is the same thing a second \
+                 come and go between two turns, as does the agent (`SIGSTOP`). *Masquerade, once more* is the same thing a second \
                  time: how far its ratio is from 1 tells how fine these numbers are. *Empty \
                  programs* has programs of two instructions in the places of ftp-helper's, which \
                  do nothing: what the kernel takes to run any.",

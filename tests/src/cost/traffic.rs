@@ -70,6 +70,9 @@ pub(super) const KINDS: [Kind; 3] = [
     },
 ];
 
+/// Those that are compared closely: the anchor, ftp-helper, and the anchor once more.
+const RIVALS: [Peer; 3] = [Peer::Kernel, Peer::Ours, Peer::KernelAgain];
+
 impl Kind {
     /// Those who are measured with this kind.
     fn peers(self) -> Vec<Peer> {
@@ -176,12 +179,11 @@ pub(super) fn others(amount: &Amount) -> Result<[Samples; 3]> {
         note_own(rig, amount.rounds, &mut own, "a connection", |rig| {
             web(rig, OWN_CLIENTS, Until::Done(amount.own))
         });
-        rig.keep_programs()?;
+        rig.keep()?;
         let refused_later = rounds(
             rig,
             &PEERS[..CLOSE],
-            // As much as four kinds of sessions.
-            (amount.fine_rounds, amount.budget * 4),
+            (amount.fine_rounds, amount.budget * 7),
             |rig, round, peer| {
                 note_requests(rig, amount, &mut requests, amount.rounds + round, peer);
                 Ok(())
@@ -288,36 +290,52 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 3]> {
     let mut own = Samples::default();
     for kind in KINDS {
         rig(kind.inside, |rig| {
-            let refused = rounds(
-                rig,
-                &kind.peers(),
-                (amount.rounds, amount.budget),
-                |rig, round, peer| {
-                    if let Some(why) = kind.obstacle(peer) {
-                        refuse_all(&mut samples, kind, amount, peer, why);
-                        return Ok(());
+            let mut note = |rig: &Rig, round, peer: Peer, turn| {
+                for clients in amount.clients {
+                    for (samples, unit) in samples.iter_mut().zip(["sessions", "files"]) {
+                        let tally = ftp(rig, unit, kind, *clients, Until::Elapsed(turn));
+                        let rate = tally.and_then(|it| it.rate());
+                        samples.note(round, &row(kind, *clients), peer.name(), rate);
                     }
-                    if peer == Peer::OpenVswitch {
-                        rig.set_offloads(Offloads::NONE)?;
-                    }
-                    for clients in amount.clients {
-                        for (samples, unit) in samples.iter_mut().zip(["sessions", "files"]) {
-                            let tally = ftp(rig, unit, kind, *clients, Until::Elapsed(amount.turn));
-                            let rate = tally.and_then(|it| it.rate());
-                            samples.note(round, &row(kind, *clients), peer.name(), rate);
-                        }
-                    }
-                    rig.set_offloads(Offloads::default())
-                },
-            );
-            for (peer, why) in refused {
-                refuse_all(&mut samples, kind, amount, peer, &why);
-            }
+                }
+            };
             for (unit, one) in [("sessions", "a session"), ("files", "a file")] {
                 let what = format!("{one}, {}", kind.name);
                 note_own(rig, amount.rounds, &mut own, &what, |rig| {
                     ftp(rig, unit, kind, OWN_CLIENTS, Until::Done(amount.own))
                 });
+            }
+            rig.keep()?;
+            let refused_first = rounds(
+                rig,
+                &RIVALS,
+                (amount.close_rounds, amount.budget * 3),
+                |rig, round, peer| {
+                    note(rig, round, peer, amount.close_turn);
+                    Ok(())
+                },
+            );
+            let mut others = kind.peers();
+            others.retain(|peer| *peer != Peer::Ours);
+            let mut obstacles = Vec::new();
+            let refused = rounds(
+                rig,
+                &others,
+                (amount.rounds, amount.budget),
+                |rig, round, peer| {
+                    if let Some(why) = kind.obstacle(peer) {
+                        obstacles.push((peer, why.to_owned()));
+                        return Ok(());
+                    }
+                    if peer == Peer::OpenVswitch {
+                        rig.set_offloads(Offloads::NONE)?;
+                    }
+                    note(rig, amount.close_rounds + round, peer, amount.turn);
+                    rig.set_offloads(Offloads::default())
+                },
+            );
+            for (peer, why) in refused_first.into_iter().chain(refused).chain(obstacles) {
+                refuse_all(&mut samples, kind, amount, peer, &why);
             }
             Ok(())
         })?;

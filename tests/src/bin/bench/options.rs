@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// machine and as root.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Take about two minutes instead of twenty
+    /// Take about two minutes instead of thirty
     #[arg(long)]
     pub(crate) quick: bool,
 
