@@ -206,12 +206,17 @@ pub(crate) enum Beginner {
     Peer,
 }
 
-/// The entry of a control connection, held until it is released; null without one.
+/// The entry of a connection, held until it is released; null without one.
 #[inline(always)]
-fn look_up(skb: *mut __sk_buff, key: &SessionKey, options: &mut Options) -> *mut NfConn {
+fn look_up(
+    skb: *mut __sk_buff,
+    source: &Endpoint,
+    destination: &Endpoint,
+    options: &mut Options,
+) -> *mut NfConn {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let size = fill(&mut tuple, &key.peer, &key.outside);
+    let size = fill(&mut tuple, source, destination);
     // SAFETY: both structures are readable for the sizes given.
     unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, options, OPTIONS_SIZE) }
 }
@@ -226,7 +231,7 @@ pub(crate) fn inside_of(
     found: &mut [Endpoint; 2],
 ) -> Beginner {
     let mut options = Options::new();
-    let entry = look_up(skb, key, &mut options);
+    let entry = look_up(skb, &key.peer, &key.outside, &mut options);
     if entry.is_null() {
         return Beginner::Unknown;
     }
@@ -289,7 +294,7 @@ unsafe fn other_tuple(entry: *mut NfConn, options: &Options, tuple: &mut Tuple) 
 #[inline(always)]
 fn senders(skb: *mut __sk_buff, key: &SessionKey) -> Option<[Sender; 2]> {
     let mut options = Options::new();
-    let entry = look_up(skb, key, &mut options);
+    let entry = look_up(skb, &key.peer, &key.outside, &mut options);
     if entry.is_null() {
         return None;
     }
@@ -359,31 +364,39 @@ pub(crate) fn has_arrived(
     })
 }
 
-/// Whether another connection has the place of an awaited one, and is in use: a SYN alone,
-/// which anybody can send, must not end it.
+/// Which connections stand in the way of an awaited one.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rival {
+    /// One in use: a SYN alone, which anybody can send, must not end it.
+    InUse,
+    /// Also one that is over: the peer may remember it, and open none like it.
+    Remembered,
+}
+
+/// Whether the connection between these endpoints is there, of another inside endpoint than
+/// `target`.
 #[inline(never)]
-pub(crate) fn is_in_use(
+pub(crate) fn is_taken(
     skb: *mut __sk_buff,
     source: &Endpoint,
     destination: &Endpoint,
     target: &Endpoint,
+    rival: Rival,
 ) -> bool {
-    // SAFETY: a union of integers.
-    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let size = fill(&mut tuple, source, destination);
     let mut options = Options::new();
+    let entry = look_up(skb, source, destination, &mut options);
+    if entry.is_null() {
+        return false;
+    }
     // SAFETY: as for `NF_CONN_TUPLEHASH`.
     let proto = unsafe { core::ptr::read_volatile(&raw const NF_CONN_PROTO) };
     // SAFETY: integers only.
     let mut owner: Tuple = unsafe { core::mem::zeroed() };
     let mut state = 0_u8;
-    // SAFETY: both structures are readable for the sizes given; the entry is held until it
-    // is released, and a read behind it could only fault, which the helper handles.
+    // SAFETY: `entry` is held until it is released, and a read behind it could only fault,
+    // which the helper handles.
     let is_read = unsafe {
-        let entry = bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE);
-        if entry.is_null() {
-            return false;
-        }
         let is_read = other_tuple(entry, &options, &mut owner)
             && bpf_probe_read_kernel(
                 (&raw mut state).cast(),
@@ -398,7 +411,8 @@ pub(crate) fn is_in_use(
         &owner.source,
         owner.source_port,
     );
-    is_read && (SYN_RECV..=CLOSE_WAIT).contains(&state) && owner != *target
+    let counts = rival == Rival::Remembered || (SYN_RECV..=CLOSE_WAIT).contains(&state);
+    is_read && counts && owner != *target
 }
 
 /// Removes the entry that a connection between the same ends left in TIME_WAIT:
@@ -406,21 +420,16 @@ pub(crate) fn is_in_use(
 /// ends agreed on a new connection, so the old one is over.
 #[inline(never)]
 fn evict(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) {
-    // SAFETY: a union of integers.
-    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let size = fill(&mut tuple, source, destination);
     // A lookup that meets an entry whose time is over removes it, so the second
     // one does the work.
     for timeout in [true, false] {
         let mut options = Options::new();
-        // SAFETY: both structures are readable for the sizes given; the entry is
-        // held until it is released.
+        let entry = look_up(skb, source, destination, &mut options);
+        if entry.is_null() {
+            return;
+        }
+        // SAFETY: the entry is held until it is released.
         unsafe {
-            let entry =
-                bpf_skb_ct_lookup(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE);
-            if entry.is_null() {
-                return;
-            }
             if timeout {
                 bpf_ct_change_timeout(entry, 0);
             }

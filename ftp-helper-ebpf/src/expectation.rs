@@ -11,7 +11,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    conntrack::{self, Entry},
+    conntrack::{self, Entry, Rival},
     event,
     frame::{Frame, Work},
     fxp, journal,
@@ -187,7 +187,8 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
         return Admission::None;
     }
     let (source, destination) = (&work.packet.source, &key.destination);
-    if conntrack::is_in_use(skb, source, destination, &expectation.target) {
+    let target = &expectation.target;
+    if conntrack::is_taken(skb, source, destination, target, Rival::InUse) {
         event::count(Reason::ConntrackInsertFailed);
         return Admission::None;
     }

@@ -92,6 +92,9 @@ pub(crate) struct Work {
     pub(crate) announcement: Announcement,
     pub(crate) announced: Endpoint,
     pub(crate) awaited: ExpectationKey,
+    /// Where many servers open data connections from, at the port in front of their
+    /// control port (RFC 959 section 3.2); port 0 when a client will open it.
+    pub(crate) opener: Endpoint,
     pub(crate) expectation: Expectation,
     /// How far the text under construction is.
     pub(crate) text: Progress,

@@ -7,11 +7,12 @@ use aya_ebpf::{
 use ftp_helper_common::{
     address::Endpoint,
     expectation::{Expectation, ExpectationKey},
+    grammar::Kind,
     interface::ControlPort,
 };
 
 use crate::{
-    conntrack,
+    conntrack::{self, Rival},
     expectation::{self, Creation},
     frame::Frame,
     maps::{CONTROL_BITMAP, CONTROL_PORTS, DENIED_PORTS, PORT_WORDS, RESERVED_PORTS},
@@ -76,8 +77,17 @@ pub(crate) fn allocate(frame: &mut Frame) -> Creation {
     } else {
         (interface.first_port, interface.last_port)
     };
+    let work = frame.work();
+    let from_server = matches!(work.announcement.kind, Kind::PORT | Kind::EPRT);
+    work.opener.address = work.awaited.source;
+    work.opener.port = if from_server {
+        work.key.peer.port.wrapping_sub(1)
+    } else {
+        0
+    };
     let mut search = Search {
         skb: frame.skb,
+        opener: &raw const frame.work().opener,
         key: &raw mut frame.work().awaited,
         expectation: &raw const frame.work().expectation,
         ifindex: frame.work().ifindex,
@@ -92,6 +102,7 @@ pub(crate) fn allocate(frame: &mut Frame) -> Creation {
 #[repr(C)]
 struct Search {
     skb: *mut __sk_buff,
+    opener: *const Endpoint,
     key: *mut ExpectationKey,
     expectation: *const Expectation,
     ifindex: u32,
@@ -115,7 +126,8 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
     // What comes to a control port is taken for a control connection.
     let taken = bit(&RESERVED_PORTS, key.destination.port)
         || control_on(search.ifindex, key.destination.port).is_some()
-        || has_listener(search.skb, key);
+        || has_listener(search.skb, key)
+        || is_connected(search, key, expectation);
     if taken {
         return 0;
     }
@@ -123,8 +135,20 @@ unsafe extern "C" fn try_port(index: u32, context: *mut core::ffi::c_void) -> i6
     (search.outcome != Creation::Taken).into()
 }
 
-/// True when a socket of this host would take a connection to the endpoint.
+/// True when a connection of another inside host has what would be the awaited one's
+/// endpoints: the server could not open a second one, nor conntrack tell them apart.
 #[inline(always)]
+fn is_connected(search: &Search, key: &ExpectationKey, expectation: &Expectation) -> bool {
+    // SAFETY: in the working memory.
+    let opener = unsafe { &*search.opener };
+    let (destination, target) = (&key.destination, &expectation.target);
+    opener.port != 0
+        && conntrack::is_taken(search.skb, opener, destination, target, Rival::Remembered)
+}
+
+/// True when a socket of this host would take a connection to the endpoint. A function of
+/// its own, whose stack nothing else needs.
+#[inline(never)]
 fn has_listener(skb: *mut __sk_buff, key: &ExpectationKey) -> bool {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };

@@ -279,9 +279,9 @@ fn a_connection_between_the_same_ends_as_before() {
         for reply in replies {
             bench.open(&flow)?;
             bench.shell("conntrack -F")?;
+            bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
             let insert = "conntrack -I -p tcp -t 100 --state TIME_WAIT -u SEEN_REPLY";
             bench.shell(&format!("{insert} {tuple} {reply}"))?;
-            bench.becomes(&flow.egress(0, SENT), &flow.egress(0, WIRE));
             bench.forget();
             bench.unchanged(&syn(&flow, "198.51.100.7:20", "203.0.113.1:50069"));
             bench.counted(&[(Reason::ExpectationMatched, 1)]);
@@ -319,6 +319,56 @@ fn a_connection_of_another_host_that_is_in_use() {
         bench.counted(&[(Reason::ExpectationMatched, 1)]);
         Ok(())
     });
+}
+
+/// A server that connects from the port in front of its control port has no second
+/// connection to the same endpoint, nor for a while behind it: another inside host that
+/// announces the same port gets another one outside.
+#[test]
+fn a_port_that_another_hosts_data_connection_has() {
+    bench_with(Flow::client_inside, |bench, flow| {
+        for state in ["ESTABLISHED", "TIME_WAIT"] {
+            // The second one is another endpoint of the same host.
+            for owner in [["10.0.0.3", "50069"], ["10.0.0.2", "50068"]] {
+                let port = announced_beside(bench, flow, state, 20, owner)?;
+                assert!(
+                    port >= 10_000 && port != 50_069,
+                    "{state} of {owner:?}: {port}"
+                );
+            }
+            // Its own, and one from a port that the server does not use.
+            for (from, owner) in [(20, ["10.0.0.2", "50069"]), (4000, ["10.0.0.3", "50069"])] {
+                let port = announced_beside(bench, flow, state, from, owner)?;
+                assert_eq!(port, 50_069, "{state} from {from} to {owner:?}");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The outside port that an announcement gets beside a connection in this state from this
+/// port of the server to the outside port that it would get, which is that of `inside`.
+fn announced_beside(
+    bench: &mut Bench,
+    flow: &Flow,
+    state: &str,
+    from: u16,
+    [inside, port]: [&str; 2],
+) -> Result<u16> {
+    bench.open(flow)?;
+    bench.shell("conntrack -F")?;
+    let insert = format!("conntrack -I -p tcp -t 100 --state {state} -u SEEN_REPLY");
+    let original = format!("-s 198.51.100.7 -d 203.0.113.1 --sport {from} --dport 50069");
+    let reply =
+        format!("-r {inside} -q 198.51.100.7 --reply-port-src {port} --reply-port-dst {from}");
+    bench.shell(&format!("{insert} {original} {reply}"))?;
+    let line = flow.egress(0, SENT);
+    bench.run(line.direction, &line.bytes())?;
+    let awaited = bench.expectations()?;
+    assert_eq!(awaited.len(), 1, "{awaited:?}");
+    let (key, expectation) = &awaited[0];
+    assert_eq!(expectation.target, endpoint(address("10.0.0.2:50069")));
+    Ok(key.destination.port)
 }
 
 /// Data connections may come from a port of control connections, and must not be awaited

@@ -1,6 +1,6 @@
 //! More that a gateway does to connections.
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use ftp_helper_tests::{
     check::exchange,
     client::{ClientKind, Mode},
@@ -12,6 +12,9 @@ use ftp_helper_tests::{
     setup::{Helper, Setup},
     transfers::Transfers,
 };
+
+/// The port that clients announce.
+const PORT: u16 = 45_678;
 
 /// Masquerade changes the control connection's port too, so what is seen
 /// outside does not tell the inside endpoint.
@@ -93,6 +96,74 @@ fn a_port_may_be_announced_again_to_the_kernels_helper() {
     scenario(setup, three_transfers_to_one_port);
 }
 
+/// Two inside hosts announce one port to a server that connects from port 20: between the
+/// same endpoints there is only one connection, so the second host needs another port.
+#[test]
+fn a_port_of_another_hosts_transfer() {
+    helped_scenario(Setup::default(), |lab, _, _| {
+        let server = Server::start(lab, ServerKind::Vsftpd)?;
+        transfers_of_two_hosts_to_one_port(lab, &server)?;
+        let announced = server.announcements()?;
+        let ports: Vec<_> = announced
+            .iter()
+            .filter_map(|it| Some(it.endpoint()?.port()))
+            .collect();
+        // While the first one's transfer runs, and behind it.
+        ensure!(
+            matches!(ports[..], [PORT, during, behind] if during != PORT && behind != PORT),
+            "{ports:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_of_another_hosts_transfer_with_the_kernels_helper() {
+    let setup = Setup {
+        helper: Helper::Kernel,
+        ..Setup::default()
+    };
+    scenario(setup, |lab| {
+        let server = Server::start(lab, ServerKind::Vsftpd)?;
+        let Err(error) = transfers_of_two_hosts_to_one_port(lab, &server) else {
+            bail!("the kernel's helper can do it too");
+        };
+        ensure!(format!("{error:#}").contains("425"), "{error:#}");
+        Ok(())
+    });
+}
+
+fn transfers_of_two_hosts_to_one_port(lab: &Lab, server: &Server) -> Result<()> {
+    let (large, small) = (format!("{DOWNLOADS}/large"), format!("{DOWNLOADS}/small"));
+    // More than all buffers on the way take.
+    let first = payload::write(&server.file(&large), 40_000_000, 1)?;
+    let second = payload::write(&server.file(&small), 50_000, 2)?;
+
+    let mut one = Control::login(&lab.client, server.endpoint())?;
+    let listener = one.listen_on(PORT)?;
+    let data = one.begin(&listener, &large)?;
+
+    // From here on the host stands for another one.
+    lab.client.must("ip address add 10.0.0.3/24 dev eth0")?;
+    lab.client
+        .must("ip route replace default via 10.0.0.1 src 10.0.0.3")?;
+    let mut other = Control::login(&lab.client, server.endpoint())?;
+    let fetch = |other: &mut Control| -> Result<()> {
+        let listener = other.listen_on(PORT)?;
+        let line = listener.announcement.to_string();
+        other.command(&line)?.expect_code(200)?;
+        // An error comes without a connection.
+        other.command(&format!("RETR {small}"))?.expect_code(150)?;
+        let bytes = other.receive(listener.accept()?)?;
+        ensure!(payload::digest_of(&bytes) == second, "not the file");
+        Ok(())
+    };
+    fetch(&mut other)?;
+    let bytes = one.receive(data)?;
+    ensure!(payload::digest_of(&bytes) == first, "not the large file");
+    fetch(&mut other)
+}
+
 fn three_transfers_to_one_port(lab: &Lab) -> Result<()> {
     // Connects from port 20 each time.
     let server = Server::start(lab, ServerKind::Vsftpd)?;
@@ -100,7 +171,7 @@ fn three_transfers_to_one_port(lab: &Lab) -> Result<()> {
     let digest = payload::write(&server.file(&remote), 50_000, 1)?;
     let mut control = Control::login(&lab.client, server.endpoint())?;
     for _ in 0..3 {
-        let listener = control.listen_on(45_678)?;
+        let listener = control.listen_on(PORT)?;
         let data = control.begin(&listener, &remote)?;
         let bytes = control.receive(data)?;
         assert_eq!(payload::digest_of(&bytes), digest);
