@@ -5,7 +5,7 @@ use ftp_helper_common::{
     grammar::Kind,
     reason::{Class, Reason},
 };
-use tracing::{field::display, info, warn};
+use tracing::{Level, enabled, info, warn};
 
 use crate::{
     device::Names,
@@ -18,21 +18,34 @@ pub(super) fn log(event: &Event, names: &mut Names) {
         warn!("event of the unknown reason {}", event.reason);
         return;
     };
-    let word = reason.word();
-    let kind = Some(Kind(event.kind))
-        .filter(|kind| *kind != Kind::OTHER)
-        .map(Kind::word)
-        .map(display);
-    let interface = display(names.of(event.ifindex));
-    let (near, far) = (&event.session.outside, &event.session.peer);
-    let session = known_endpoint(near).map(|near| display(format!("{near}<->{}", endpoint(far))));
-    let inside = known_endpoint(&event.inside).map(display);
-    let outside = known_endpoint(&event.outside).map(display);
-    if reason.class() == Class::Work {
-        info!(kind, interface, session, inside, outside, "{word}");
+    let is_work = reason.class() == Class::Work;
+    if is_work && !enabled!(Level::INFO) {
+        return;
+    }
+    // A busy gateway has thousands of them a second, and one text costs much less than a
+    // field for each of its parts.
+    let mut line = String::with_capacity(256);
+    let mut add = |parts: &[&str]| line.extend(parts.iter().copied());
+    add(&[reason.word()]);
+    let kind = Kind(event.kind);
+    if kind != Kind::OTHER {
+        add(&[" kind=", kind.word()]);
+    }
+    add(&[" interface=", names.of(event.ifindex)]);
+    if let Some(near) = known_endpoint(&event.session.outside) {
+        let far = endpoint(&event.session.peer);
+        add(&[" session=", &near, "<->", &far]);
+    }
+    for (name, value) in [(" inside=", &event.inside), (" outside=", &event.outside)] {
+        if let Some(value) = known_endpoint(value) {
+            add(&[name, &value]);
+        }
+    }
+    if is_work {
+        info!("{line}");
     } else {
-        let help = reason.help();
-        warn!(kind, interface, session, inside, outside, help, "{word}");
+        add(&[" help=\"", reason.help(), "\""]);
+        warn!("{line}");
     }
 }
 

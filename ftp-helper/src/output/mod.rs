@@ -11,7 +11,7 @@ pub mod layout;
 
 use std::{
     io::{self, Write as _, stdout},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddrV6},
 };
 
 use anyhow::{Context as _, Result};
@@ -150,11 +150,28 @@ pub fn write_on(text: &str) -> Result<bool> {
 /// `address:port`, or `[address]:port` for IPv6; the address alone while the
 /// port is not known.
 pub fn endpoint(endpoint: &Endpoint) -> String {
-    let address = IpAddr::from(endpoint.address);
-    match endpoint.port {
-        0 => address.to_string(),
-        port => SocketAddr::new(address, port).to_string(),
+    match (IpAddr::from(endpoint.address), endpoint.port) {
+        (IpAddr::V4(address), port) => v4(address, port),
+        (IpAddr::V6(address), 0) => address.to_string(),
+        (IpAddr::V6(address), port) => SocketAddrV6::new(address, port, 0, 0).to_string(),
     }
+}
+
+/// What `Display` makes of it, in a fifth of the time: a busy agent does little else.
+fn v4(address: Ipv4Addr, port: u16) -> String {
+    let mut digits = itoa::Buffer::new();
+    let mut text = String::with_capacity("255.255.255.255:65535".len());
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        text.push_str(digits.format(octet));
+    }
+    if port > 0 {
+        text.push(':');
+        text.push_str(digits.format(port));
+    }
+    text
 }
 
 /// The same, or nothing for an endpoint that is not known.
@@ -180,7 +197,10 @@ pub fn list_or_dash(words: &[impl AsRef<str>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV4;
+
     use ftp_helper_common::address::Address;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -192,6 +212,17 @@ mod tests {
         assert_eq!(endpoint(&Endpoint::new(v6.into(), 21)), "[2001:db8::2]:21");
         assert_eq!(known_endpoint(&v4).as_deref(), Some("10.0.0.2:21"));
         assert_eq!(known_endpoint(&Endpoint::default()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn endpoints_look_as_everywhere(address: [u8; 4], port: u16) {
+            let shown = endpoint(&Endpoint::new(Address::from_v4(address), port));
+            prop_assert_eq!(shown, match port {
+                0 => Ipv4Addr::from(address).to_string(),
+                _ => SocketAddrV4::new(address.into(), port).to_string(),
+            });
+        }
     }
 
     #[test]
