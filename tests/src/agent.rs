@@ -196,9 +196,7 @@ impl RunningAgent {
     /// Waits until one of them has logged `text`: events and the kernel's messages are
     /// read in turns, so what they lead to may be seen before it is said.
     pub fn says(&self, text: &str) -> Result<()> {
-        wait_for(&format!("{text:?} in the log"), START, || {
-            Ok(self.log()?.contains(text).then_some(()))
-        })
+        self.says_behind(0, text).map(drop)
     }
 
     /// Lets it read its settings again, and waits until its log says so with
@@ -206,10 +204,15 @@ impl RunningAgent {
     pub fn reload(&self, answer: &str) -> Result<String> {
         let before = self.log()?.len();
         self.daemon.signal(Signal::SIGHUP)?;
-        wait_for(&format!("{answer:?} in the log"), START, || {
+        self.says_behind(before, answer)
+    }
+
+    /// The log from this byte on, as soon as `text` is in it.
+    fn says_behind(&self, start: usize, text: &str) -> Result<String> {
+        wait_for(&format!("{text:?} in the log"), START, || {
             let log = self.log()?;
-            let new = log.get(before..).unwrap_or_default();
-            Ok(new.contains(answer).then(|| new.to_owned()))
+            let new = log.get(start..).unwrap_or_default();
+            Ok(new.contains(text).then(|| new.to_owned()))
         })
     }
 

@@ -316,17 +316,12 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 3]> {
                 },
             );
             let mut others = kind.peers();
-            others.retain(|peer| *peer != Peer::Ours);
-            let mut obstacles = Vec::new();
+            others.retain(|peer| *peer != Peer::Ours && kind.obstacle(*peer).is_none());
             let refused = rounds(
                 rig,
                 &others,
                 (amount.rounds, amount.budget),
                 |rig, round, peer| {
-                    if let Some(why) = kind.obstacle(peer) {
-                        obstacles.push((peer, why.to_owned()));
-                        return Ok(());
-                    }
                     if peer == Peer::OpenVswitch {
                         rig.set_offloads(Offloads::NONE)?;
                     }
@@ -334,8 +329,13 @@ pub(super) fn sessions(amount: &Amount) -> Result<[Samples; 3]> {
                     rig.set_offloads(Offloads::default())
                 },
             );
-            for (peer, why) in refused_first.into_iter().chain(refused).chain(obstacles) {
+            for (peer, why) in refused_first.into_iter().chain(refused) {
                 refuse_all(&mut samples, kind, amount, peer, &why);
+            }
+            for peer in kind.peers() {
+                if let Some(why) = kind.obstacle(peer) {
+                    refuse_all(&mut samples, kind, amount, peer, why);
+                }
             }
             Ok(())
         })?;
