@@ -8,6 +8,7 @@
 //!   translation.
 //! * [`session`], [`journal`], [`expectation`], [`interface`], [`event`]: the types that live
 //!   in BPF maps, each defined once.
+//! * [`few_ports`]: what the gate compares the ports of a packet with.
 //! * [`straight`]: what is written for the verifier.
 //! * [`reason`]: one list of reasons that is counter, log word and CLI row.
 //!
@@ -22,6 +23,7 @@ extern crate std;
 pub mod address;
 pub mod event;
 pub mod expectation;
+pub mod few_ports;
 pub mod grammar;
 pub mod interface;
 pub mod journal;
@@ -35,7 +37,7 @@ pub mod stream;
 /// Version of the layout of every pinned map; it is part of the pin's name.
 ///
 /// Raise it with every change of a type in this crate that lives in a map.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 #[cfg(feature = "user")]
 mod pod {

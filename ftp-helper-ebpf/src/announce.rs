@@ -256,6 +256,7 @@ fn prepare(frame: &mut Frame) {
 /// The expectation was created.
 #[inline(always)]
 fn expect(frame: &mut Frame) {
+    port::note_awaited(frame.work().awaited.destination.port);
     expectation::note(frame);
     event::count(Reason::ExpectationCreated);
 }

@@ -7,7 +7,7 @@
 //! and comes to the same result.
 
 use aya_ebpf::bindings::__sk_buff;
-use ftp_helper_common::{interface::DETECT_MARK, session::Direction};
+use ftp_helper_common::session::Direction;
 use network_types::{
     eth::EtherType,
     ip::{IpProto, Ipv4Hdr, Ipv6Hdr},
@@ -91,10 +91,7 @@ pub(crate) fn is_foreign(skb: *mut __sk_buff, direction: Direction) -> bool {
         )
     };
     let opens = direction == Direction::Ingress && flags & FLAGS_OF_KIND == tcp_flags::SYN;
-    !(opens
-        || port::is_control(destination)
-        || port::is_control(source)
-        || port::is_control(DETECT_MARK))
+    !(opens && port::is_awaited(destination) || port::may_be_control(source, destination))
 }
 
 /// True when the packet at `bytes` starts with an Ethernet header and can not start with

@@ -78,6 +78,15 @@ pub(crate) static ADVERTISED: HashMap<Endpoint, Address> =
 #[map]
 pub(crate) static CONTROL_BITMAP: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 
+/// The same ports as [`few_ports`](ftp_helper_common::few_ports) has them, if it has.
+#[map]
+pub(crate) static CONTROL_WORD: Array<u64> = Array::with_max_entries(1, 0);
+
+/// A bit for each port at which a data connection was ever awaited: keeps the way of all
+/// other SYNs short. It is never cleared, so nobody has to know who else awaits one there.
+#[map]
+pub(crate) static AWAITED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
 /// A bit for each port that must never be given to a data connection.
 #[map]
 pub(crate) static RESERVED_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);

@@ -7,15 +7,20 @@ use aya_ebpf::{
 use ftp_helper_common::{
     address::Endpoint,
     expectation::{Expectation, ExpectationKey},
+    few_ports,
     grammar::Kind,
-    interface::ControlPort,
+    interface::{ControlPort, DETECT_MARK},
 };
 
 use crate::{
+    atomic,
     conntrack::{self, Rival},
     expectation::{self, Creation},
     frame::Frame,
-    maps::{CONTROL_BITMAP, CONTROL_PORTS, DENIED_PORTS, PORT_WORDS, RESERVED_PORTS},
+    maps::{
+        AWAITED_PORTS, CONTROL_BITMAP, CONTROL_PORTS, CONTROL_WORD, DENIED_PORTS, PORT_WORDS,
+        RESERVED_PORTS,
+    },
     repeat::repeat,
 };
 
@@ -24,10 +29,15 @@ const TRIES: u32 = 32;
 /// `BPF_F_CURRENT_NETNS`.
 const CURRENT_NETNS: u64 = u32::MAX as u64 | (u32::MAX as u64) << 32;
 
+/// The word of a bitmap that has the bit of `port`.
+#[inline(always)]
+const fn word(port: u16) -> u32 {
+    (port >> 6) as u32 & (PORT_WORDS - 1)
+}
+
 #[inline(always)]
 fn bit(map: &aya_ebpf::maps::Array<u64>, port: u16) -> bool {
-    let word = u32::from(port >> 6) & (PORT_WORDS - 1);
-    map.get(word)
+    map.get(word(port))
         .is_some_and(|bits| bits >> (port & 63) & 1 == 1)
 }
 
@@ -35,6 +45,40 @@ fn bit(map: &aya_ebpf::maps::Array<u64>, port: u16) -> bool {
 #[inline(always)]
 pub(crate) fn is_control(port: u16) -> bool {
     bit(&CONTROL_BITMAP, port)
+}
+
+/// True when one of the ports is a control port on some interface, or when sessions are
+/// looked for on all ports.
+#[inline(always)]
+pub(crate) fn may_be_control(one: u16, other: u16) -> bool {
+    let few = CONTROL_WORD.get(0).copied().unwrap_or(few_ports::UNKNOWN);
+    if few == few_ports::UNKNOWN {
+        return is_control(one) || is_control(other) || is_control(DETECT_MARK);
+    }
+    few_ports::contains(few, one) || few_ports::contains(few, other)
+}
+
+/// True when a data connection was ever awaited at `port`.
+#[inline(always)]
+pub(crate) fn is_awaited(port: u16) -> bool {
+    bit(&AWAITED_PORTS, port)
+}
+
+/// Notes that a data connection is awaited at `port`; to be called before its announcement
+/// goes on.
+#[inline(always)]
+pub(crate) fn note_awaited(port: u16) {
+    let Some(bits) = AWAITED_PORTS.get_ptr_mut(word(port)) else {
+        return;
+    };
+    // SAFETY: a word of a map that is never freed while the program runs, and that changes
+    // by atomic operations, or to all ones.
+    let bits = unsafe { &mut *bits };
+    let own = 1 << (port & 63);
+    // Once a port was used, this is all: an operation on a shared word costs more.
+    if *bits & own == 0 {
+        atomic::set(bits, own);
+    }
 }
 
 /// True when nobody may announce `port`.

@@ -11,7 +11,7 @@ use ftp_helper_common::{
 use crate::{
     datapath::{
         Maps,
-        maps::{Cursor, PortBits, Ports},
+        maps::{ControlSummary, Cursor, Ports},
     },
     ports::PortSet,
 };
@@ -19,14 +19,14 @@ use crate::{
 /// Sessions that are read at a time.
 const PART: usize = 256;
 
-/// Brings the bitmap that lets other packets pass at once up to date with the
+/// Brings the summary that lets other packets pass at once up to date with the
 /// ports of every interface. `detect`: sessions are also looked for elsewhere.
-pub fn summarise(ports: &Ports, bitmap: &mut PortBits, detect: bool) -> Result<()> {
+pub fn summarise(ports: &Ports, summary: &mut ControlSummary, detect: bool) -> Result<()> {
     let mut set: PortSet = ports.entries()?.iter().map(|(key, _)| key.port).collect();
     if detect {
         set.insert(DETECT_MARK);
     }
-    bitmap.store(&set)
+    summary.store(&set)
 }
 
 /// Removes the ports that are no control ports any more and whose last session is
@@ -63,8 +63,8 @@ pub(crate) fn release_unused(maps: &mut Maps, used: &HashSet<(u32, u16)>) -> Res
             maps.control_ports.remove(&key)?;
         }
     }
-    let detect = maps.control_bitmap.contains(DETECT_MARK)?;
-    summarise(&maps.control_ports, &mut maps.control_bitmap, detect)
+    let detect = maps.control_summary.detects()?;
+    summarise(&maps.control_ports, &mut maps.control_summary, detect)
 }
 
 /// The port of the server as it is seen outside.

@@ -38,6 +38,11 @@ impl PortSet {
         self.words[usize::from(port) / 64] & (1 << (port % 64)) != 0
     }
 
+    /// The ports, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        (0..=u16::MAX).filter(|port| self.contains(*port))
+    }
+
     /// The words, port 0 in the lowest bit of the first.
     pub fn words(&self) -> &[u64] {
         &self.words

@@ -75,7 +75,7 @@ fn what_may_be_a_greeting_waits() {
         let mut flow = *flow;
         flow.peer.set_port(2121);
         bench.clear()?;
-        let bitmap = &mut bench.datapath.maps.control_bitmap;
+        let bitmap = &mut bench.datapath.maps.control_summary;
         bitmap.store(&[DETECT_MARK, 21].into_iter().collect())?;
         let detect = |interface: &mut Interface| interface.flags |= interface_flags::DETECT;
         bench.configure(detect)?;

@@ -528,6 +528,40 @@ fn reinitialized() {
     });
 }
 
+/// The gate knows a few control ports by heart, and asks for others.
+#[test]
+fn any_number_of_control_ports() {
+    const PORTS: [u16; 6] = [2121, 1, 65535, 8021, 990, 32768];
+
+    fn check(bench: &mut Bench, flow: &Flow, open: &[u16]) -> Result<()> {
+        for port in [21].iter().chain(&PORTS) {
+            let mut flow = *flow;
+            flow.peer.set_port(*port);
+            flow.seen_peer.set_port(*port);
+            bench.open(&flow)?;
+            let (sent, wire) = (flow.egress(0, SENT), flow.egress(0, WIRE));
+            if *port == 21 || open.contains(port) {
+                bench.becomes(&sent, &wire);
+            } else {
+                bench.unchanged(&sent);
+            }
+        }
+        Ok(())
+    }
+
+    bench_with(Flow::client_inside, |bench, flow| {
+        for count in 1..=PORTS.len() {
+            bench.open_port(PORTS[count - 1], true)?;
+            check(bench, flow, &PORTS[..count])?;
+        }
+        for count in 1..=PORTS.len() {
+            bench.open_port(PORTS[count - 1], false)?;
+            check(bench, flow, &PORTS[count..])?;
+        }
+        Ok(())
+    });
+}
+
 /// A server on a port that nobody told us of.
 fn detected(body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync) {
     bench(|bench| {
@@ -535,7 +569,7 @@ fn detected(body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync) {
         bench
             .datapath
             .maps
-            .control_bitmap
+            .control_summary
             .store(&[DETECT_MARK, 21].into_iter().collect())?;
         for start in STARTS {
             let mut flow = Flow::client_inside(start);

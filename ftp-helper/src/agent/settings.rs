@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::Result;
 use ftp_helper_common::{
     address::Address,
-    interface::{ControlPort, DETECT_MARK, Interface, control_port, flags},
+    interface::{ControlPort, Interface, control_port, flags},
     session::Direction,
 };
 
@@ -94,8 +94,8 @@ impl Settings {
                 .insert(&inside.index, &self.inside_interface())?;
         }
         // Last: a packet takes the long way only once the rest is there.
-        let detect = self.selection.detect || maps.control_bitmap.contains(DETECT_MARK)?;
-        control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, detect)
+        let detect = self.selection.detect || maps.control_summary.detects()?;
+        control_ports::summarise(&maps.control_ports, &mut maps.control_summary, detect)
     }
 
     /// Removes what is no longer wanted; for when all programs are in place.
@@ -146,7 +146,7 @@ impl Settings {
     fn summarise(&self, maps: &mut Maps) -> Result<()> {
         control_ports::summarise(
             &maps.control_ports,
-            &mut maps.control_bitmap,
+            &mut maps.control_summary,
             self.selection.detect,
         )
     }
@@ -225,6 +225,8 @@ mod tests {
 
     use ftp_helper_common::{
         address::Endpoint,
+        few_ports,
+        interface::DETECT_MARK,
         session::{Session, SessionKey},
     };
     use zerocopy::FromZeros as _;
@@ -282,8 +284,10 @@ mod tests {
             wanted.apply(maps).unwrap();
             assert_eq!(maps.interfaces.entries().unwrap().len(), 2);
             for port in [DETECT_MARK, 21, 2121] {
-                assert!(maps.control_bitmap.contains(port).unwrap(), "{port}");
+                assert!(maps.control_summary.contains(port).unwrap(), "{port}");
             }
+            // Ports alone would say too little of who is let through.
+            assert_eq!(maps.control_summary.word().unwrap(), few_ports::UNKNOWN);
             assert!(maps.reserved_ports.contains(1023).unwrap());
             assert!(maps.denied_ports.contains(3389).unwrap());
 
@@ -306,7 +310,7 @@ mod tests {
             };
             let kind = maps.control_ports.get(&draining).unwrap();
             assert_eq!(kind, Some(control_port::DRAINING));
-            assert!(maps.control_bitmap.contains(2121).unwrap());
+            assert!(maps.control_summary.contains(2121).unwrap());
 
             maps.sessions.remove(&session).unwrap();
             wanted.apply(maps).unwrap();
@@ -328,10 +332,11 @@ mod tests {
                 reserved: 0,
             };
             assert_eq!(maps.control_ports.entries().unwrap(), [(port, 1)]);
-            assert!(maps.control_bitmap.contains(21).unwrap());
+            assert!(maps.control_summary.contains(21).unwrap());
             for port in [DETECT_MARK, 2121] {
-                assert!(!maps.control_bitmap.contains(port).unwrap(), "{port}");
+                assert!(!maps.control_summary.contains(port).unwrap(), "{port}");
             }
+            assert_eq!(maps.control_summary.word().unwrap(), few_ports::pack([21]));
         });
     }
 }

@@ -6,13 +6,13 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand, value_parser};
-use ftp_helper_common::interface::{ControlPort, DETECT_MARK, control_port, flags};
+use ftp_helper_common::interface::{ControlPort, control_port, flags};
 use serde::Serialize;
 
 use super::Output;
 use crate::{
     control_ports::summarise,
-    datapath::maps::{CONTROL_BITMAP, CONTROL_PORTS, INTERFACES, Interfaces, PortBits, Ports},
+    datapath::maps::{CONTROL_PORTS, ControlSummary, INTERFACES, Interfaces, Ports},
     device::Device,
     failure::Failure,
     output::{self, Format, Row},
@@ -135,7 +135,7 @@ fn edit(
             one(&mut ports, &key)?;
         }
     }
-    let mut bitmap = PortBits::open_to_change(pins, CONTROL_BITMAP)?;
-    let detect = bitmap.contains(DETECT_MARK)?;
-    summarise(&ports, &mut bitmap, detect)
+    let mut summary = ControlSummary::open_to_change(pins)?;
+    let detect = summary.detects()?;
+    summarise(&ports, &mut summary, detect)
 }

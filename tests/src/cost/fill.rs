@@ -163,7 +163,9 @@ pub struct Probes {
     pub new: Vec<f64>,
     /// An announcement, of another session each time.
     pub announcement: Vec<f64>,
-    /// A first packet that nobody awaits.
+    /// A first packet at a port where none is awaited.
+    pub elsewhere: Vec<f64>,
+    /// One that nobody awaits, at the port where all of them are.
     pub stranger: Vec<f64>,
 }
 
@@ -221,12 +223,14 @@ impl Level {
             reserved: 0,
         };
         maps.control_ports.insert(&port, &1)?;
-        maps.control_bitmap.store(&PortSet::from_iter([21]))?;
+        maps.control_summary.store(&PortSet::from_iter([21]))?;
         let time = now()?;
         for number in 0..entries {
             let (key, session) = session(number, IFINDEX, time);
             maps.sessions.insert(&key, &session)?;
             let (key, expectation) = expectation(number, IFINDEX, time);
+            let port = key.destination.port;
+            maps.awaited_ports.add_with_neighbours(port)?;
             maps.expectations.insert(&key, &expectation)?;
         }
         Ok(Self {
@@ -297,6 +301,13 @@ impl Level {
 
         let mut stranger = new.ingress(0, "").flags(SYN).acknowledgment(0);
         stranger.source.set_port(20);
+        stranger.destination.set_port(443);
+        single(
+            self,
+            Direction::Ingress,
+            &stranger.bytes(),
+            &mut found.elsewhere,
+        )?;
         stranger.destination.set_port(PORT);
         single(
             self,

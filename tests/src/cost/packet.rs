@@ -54,6 +54,9 @@ pub(super) fn flows() -> [(&'static str, Flow, Flow); 2] {
     ]
 }
 
+/// A port at which data connections are awaited now and then.
+const DATA_PORT: u16 = 50_000;
+
 /// Packets that ftp-helper has nothing to do with, and acknowledgments of control
 /// connections.
 pub(super) fn steady() -> Vec<Steady> {
@@ -65,6 +68,8 @@ pub(super) fn steady() -> Vec<Steady> {
         }
         let mut syn = other.ingress(0, "").flags(flags::SYN).acknowledgment(0);
         syn.destination.set_port(8080);
+        let mut data = syn.clone();
+        data.destination.set_port(DATA_PORT);
         let (out, into) = (Direction::Egress, Direction::Ingress);
         let packets = [
             ("not TCP, way out", out, not_tcp(&other.egress(0, "x"))),
@@ -72,6 +77,11 @@ pub(super) fn steady() -> Vec<Steady> {
             ("other TCP, way out", out, other.egress(0, "x").bytes()),
             ("other TCP, way in", into, other.ingress(0, "x").bytes()),
             ("other TCP, first packet, way in", into, syn.bytes()),
+            (
+                "other TCP, first packet to a data port, way in",
+                into,
+                data.bytes(),
+            ),
             (
                 "control connection, acknowledgment, way out",
                 out,
@@ -175,6 +185,8 @@ impl Steady {
         samples: &mut Samples,
     ) -> Result<()> {
         bench.open(&self.flow)?;
+        let awaited = &mut bench.datapath.maps.awaited_ports;
+        awaited.add_with_neighbours(DATA_PORT)?;
         let outcome = bench.run(self.direction, &self.packet)?;
         ensure!(
             outcome.packet == self.packet,

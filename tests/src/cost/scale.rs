@@ -187,7 +187,14 @@ fn probe(rig: &mut Rig, amount: &Amount) -> Result<Table> {
                 "an announcement, of another session each time",
                 probes.announcement,
             ),
-            ("a first packet that nobody awaits", probes.stranger),
+            (
+                "a first packet at a port where none is awaited",
+                probes.elsewhere,
+            ),
+            (
+                "a first packet that nobody awaits, at the port of all others",
+                probes.stranger,
+            ),
         ] {
             for (round, time) in times.into_iter().enumerate() {
                 samples.add(round, what, &at(*entries), time);

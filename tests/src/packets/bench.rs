@@ -156,7 +156,7 @@ impl Bench {
             },
             &1,
         )?;
-        maps.control_bitmap
+        maps.control_summary
             .store(&PortSet::from_iter([CONTROL_PORT]))?;
         maps.reserved_ports.store(&PortSet::default())?;
         let mut bench = Self {
@@ -234,7 +234,7 @@ impl Bench {
         } else {
             maps.control_ports.remove(&key)?;
         }
-        control_ports::summarise(&maps.control_ports, &mut maps.control_bitmap, false)
+        control_ports::summarise(&maps.control_ports, &mut maps.control_summary, false)
     }
 
     /// Ports that nobody may announce.
@@ -271,9 +271,9 @@ impl Bench {
         outside: SocketAddr,
         expectation: &Expectation,
     ) -> Result<()> {
-        self.datapath
-            .maps
-            .expectations
+        let maps = &mut self.datapath.maps;
+        maps.awaited_ports.add_with_neighbours(outside.port())?;
+        maps.expectations
             .insert(&expectation_key(flow, outside), expectation)
     }
 

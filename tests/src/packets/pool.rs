@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use ftp_helper::datapath::Datapath;
+use ftp_helper::{datapath::Datapath, ports::PortSet};
 
 static IDLE: Mutex<Vec<Datapath>> = Mutex::new(Vec::new());
 
@@ -41,6 +41,7 @@ pub(super) fn wipe(datapath: &mut Datapath) -> Result<()> {
     for (key, _) in maps.expectations.entries()? {
         maps.expectations.remove(&key)?;
     }
+    maps.awaited_ports.store(&PortSet::default())?;
     for (key, _) in maps.clients.entries()? {
         maps.clients.remove(&key)?;
     }

@@ -29,8 +29,8 @@ use crate::{
     cli::Output,
     clock,
     datapath::maps::{
-        Counters, DENIED_PORTS, EXPECTATIONS, Expectations, INTERFACES, Interfaces, PortBits,
-        RESERVED_PORTS, SESSIONS, Sessions,
+        AWAITED_PORTS, Counters, DENIED_PORTS, EXPECTATIONS, Expectations, INTERFACES, Interfaces,
+        PortBits, RESERVED_PORTS, SESSIONS, Sessions,
     },
     device::{Device, Names},
     failure::Failure,
@@ -127,6 +127,7 @@ pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
     {
         counters.add_expired()?;
     }
+    PortBits::open_to_change(pins, AWAITED_PORTS)?.add_with_neighbours(key.destination.port)?;
     if !table.insert_new(&key, &value)? {
         bail!(
             "a data connection is awaited there already: choose another port, or remove it with \

@@ -2,6 +2,7 @@
 
 mod begun;
 mod census;
+mod control_summary;
 mod counters;
 mod networks;
 mod port_bits;
@@ -25,6 +26,7 @@ use ftp_helper_common::{
 pub use self::{
     begun::Begun,
     census::{Census, PortWords},
+    control_summary::ControlSummary,
     counters::Counters,
     networks::Networks,
     port_bits::PortBits,
@@ -51,7 +53,11 @@ pub const CONTROL_PORTS: &str = "CONTROL_PORTS";
 /// Addresses that are announced for outside endpoints.
 pub const ADVERTISED: &str = "ADVERTISED";
 /// The same ports, of all interfaces together.
-pub const CONTROL_BITMAP: &str = "CONTROL_BITMAP";
+const CONTROL_BITMAP: &str = "CONTROL_BITMAP";
+/// The same once more, if they are few.
+const CONTROL_WORD: &str = "CONTROL_WORD";
+/// Ports at which data connections were ever awaited.
+pub const AWAITED_PORTS: &str = "AWAITED_PORTS";
 /// Ports that are never given to a data connection.
 pub const RESERVED_PORTS: &str = "RESERVED_PORTS";
 /// Ports that nobody may announce.
@@ -67,7 +73,7 @@ pub const EVENTS: &str = "EVENTS";
 
 /// The maps that are pinned: those that programs of two starts have to agree on
 /// while one takes the place of the other.
-pub(super) const PINNED: [&str; 14] = [
+pub(super) const PINNED: [&str; 16] = [
     SESSIONS,
     HANDSHAKES,
     BEGUN,
@@ -76,6 +82,8 @@ pub(super) const PINNED: [&str; 14] = [
     CONTROL_PORTS,
     ADVERTISED,
     CONTROL_BITMAP,
+    CONTROL_WORD,
+    AWAITED_PORTS,
     RESERVED_PORTS,
     DENIED_PORTS,
     FXP_NETWORKS,
@@ -124,7 +132,9 @@ pub struct Maps {
     /// Addresses that are announced for outside endpoints.
     pub advertised: Advertised,
     /// The same ports, of all interfaces together.
-    pub control_bitmap: PortBits,
+    pub control_summary: ControlSummary,
+    /// Ports at which data connections were ever awaited.
+    pub awaited_ports: PortBits,
     /// Ports that are never given to a data connection.
     pub reserved_ports: PortBits,
     /// Ports that nobody may announce.
@@ -155,7 +165,11 @@ impl Maps {
             interfaces: Table::new(INTERFACES, take(INTERFACES)?)?,
             control_ports: Table::new(CONTROL_PORTS, take(CONTROL_PORTS)?)?,
             advertised: Table::new(ADVERTISED, take(ADVERTISED)?)?,
-            control_bitmap: PortBits::new(CONTROL_BITMAP, take(CONTROL_BITMAP)?)?,
+            control_summary: ControlSummary::new(
+                take(CONTROL_WORD)?,
+                PortBits::new(CONTROL_BITMAP, take(CONTROL_BITMAP)?)?,
+            )?,
+            awaited_ports: PortBits::new(AWAITED_PORTS, take(AWAITED_PORTS)?)?,
             reserved_ports: PortBits::new(RESERVED_PORTS, take(RESERVED_PORTS)?)?,
             denied_ports: PortBits::new(DENIED_PORTS, take(DENIED_PORTS)?)?,
             fxp_networks: Networks::new(FXP_NETWORKS, take(FXP_NETWORKS)?)?,

@@ -40,6 +40,14 @@ impl PortBits {
         Ok(())
     }
 
+    /// Adds the port, and the others of its word with it: the programs add single ports to
+    /// the same word at any moment, and none of those may get lost.
+    pub fn add_with_neighbours(&mut self, port: u16) -> Result<()> {
+        self.map
+            .set(u32::from(port) / 64, u64::MAX, 0)
+            .with_context(|| format!("can not write map {}", self.name))
+    }
+
     /// True when the port is in the map.
     pub fn contains(&self, port: u16) -> Result<bool> {
         let word = self
