@@ -80,7 +80,7 @@ fn single_packets() {
     let rows = &section.table(tax::PACKETS).unwrap().rows;
     for family in ["IPv4, ", "IPv6, "] {
         let kinds = rows.iter().filter(|row| row.what.starts_with(family));
-        assert_eq!(kinds.count(), 7);
+        assert_eq!(kinds.count(), 8);
     }
 }
 

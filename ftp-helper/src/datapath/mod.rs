@@ -157,9 +157,9 @@ impl Datapath {
         let mut definitions = aya_obj::Object::parse(bytes).context("can not parse the object")?;
         for name in maps::PER_SESSION {
             let sessions = match (room, &pins) {
-                (Room::For(sessions), _) => sessions,
+                (Room::For(sessions), _) => maps::room(name, sessions),
                 (Room::AsPinned, Some((pins, _))) => maps::pinned_capacity(pins, name)?,
-                (Room::AsPinned, None) => SESSION_LIMIT,
+                (Room::AsPinned, None) => maps::room(name, SESSION_LIMIT),
             };
             loader.map_max_entries(name, sessions);
             if let Some(definition) = definitions.maps.get_mut(name) {

@@ -29,7 +29,7 @@ use tracing::info;
 use super::{
     maps::{
         CLIENTS, Clients, Cursor, EXPECTATIONS, Expectations, Interfaces, Maps, SESSIONS, Sessions,
-        Table,
+        Table, sessions_for,
     },
     sys,
 };
@@ -155,10 +155,11 @@ fn fits<K: Pod + Eq + Hash, V: Pod>(old: Option<&Table<K, V>>, new: &Table<K, V>
     ensure!(
         entries <= new.capacity(),
         "there is no room in a table of {} for the {entries} entries of {}: choose a \
-         --session-limit of at least {entries}, or start when fewer are there; everything stays as \
+         --session-limit of at least {}, or start when fewer are there; everything stays as \
          it was",
         new.capacity(),
-        old.name()
+        old.name(),
+        sessions_for(old.name(), entries)
     );
     Ok(())
 }

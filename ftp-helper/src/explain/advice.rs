@@ -49,7 +49,7 @@ pub const fn advice(reason: Reason) -> Option<&'static str> {
         ),
         Reason::SessionTableFull => Some("raise `session-limit`"),
         Reason::ExpectationTableFull => {
-            Some("raise `session-limit`, which is the size of this table too")
+            Some("raise `session-limit`, by which this table grows too")
         }
         Reason::NoFreePort => {
             Some("widen `port-range`, and see `ftp-helper nat list` for who has the ports")

@@ -59,7 +59,7 @@ impl Amount {
         pairs: 101,
         singles: 2_000,
         rounds: 6,
-        fine_rounds: 450,
+        fine_rounds: 700,
         fine_turn: Duration::from_millis(100),
         close_rounds: 30,
         close_turn: Duration::from_millis(200),

@@ -256,6 +256,10 @@ impl Level {
     }
 
     fn probe(&mut self, round: u32, empty: &Empty, found: &mut Probes) -> Result<()> {
+        // Nobody else reads them, and a ring that fills up costs an interrupt an event.
+        let events = self.datapath.maps.events.as_mut();
+        let events = events.context("nobody else reads the events")?;
+        while events.read().is_some() {}
         let first = flow(0);
         let quiet = first.inside_acknowledges(0, 0).bytes();
         let single = |level: &Self, direction, packet: &[u8], times: &mut Vec<f64>| {

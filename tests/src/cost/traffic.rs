@@ -183,7 +183,7 @@ pub(super) fn others(amount: &Amount) -> Result<[Samples; 3]> {
         let refused_later = rounds(
             rig,
             &PEERS[..CLOSE],
-            (amount.fine_rounds, amount.budget * 7),
+            (amount.fine_rounds, amount.budget * 11),
             |rig, round, peer| {
                 note_requests(rig, amount, &mut requests, amount.rounds + round, peer);
                 Ok(())

@@ -92,12 +92,30 @@ pub(super) const PINNED: [&str; 16] = [
     EVENTS,
 ];
 
-/// The maps whose entries come from sessions: none needs more than there are of
-/// those.
+/// The maps whose entries come from sessions: each of those has one entry at most, but
+/// for the expectations that are made by hand.
 ///
 /// Handshakes under way are not among them: they last for moments, and a table
 /// of least recently used ones has all its memory from the start.
 pub(super) const PER_SESSION: [&str; 3] = [SESSIONS, EXPECTATIONS, CLIENTS];
+
+/// Places of a map for each session.
+///
+/// A hash map has as many buckets as places. With more of them than entries, a SYN that
+/// nobody awaits seldom meets the entry of another one, however many there are.
+fn places(name: &str) -> u32 {
+    if name == EXPECTATIONS { 4 } else { 1 }
+}
+
+/// How many entries a map takes when there may be so many sessions.
+pub(super) fn room(name: &str, sessions: u32) -> u32 {
+    sessions.saturating_mul(places(name))
+}
+
+/// For how many sessions a map has to be made that takes so many entries.
+pub(super) fn sessions_for(name: &str, entries: usize) -> usize {
+    entries.div_ceil(places(name) as usize)
+}
 
 /// A session table.
 pub type Sessions = Table<SessionKey, Session>;

@@ -10,8 +10,11 @@ use crate::{
     wait::wait_for,
 };
 
-/// Entries that they take.
+/// Sessions that they take.
 const ROOM: u64 = 24;
+
+/// Awaited connections that they take.
+const PLACES: u64 = 4 * ROOM;
 
 /// Sessions beyond the room.
 const BEYOND: u64 = 8;
@@ -81,7 +84,7 @@ pub(super) fn expectations(stage: &Stage<'_>) -> Result<()> {
     let _running = stage.start_agent(&["run", "-i", "wan0", "--session-limit", &room])?;
     let agent = stage.agent().context("it is about the agent's table")?;
     let wan = stage.lab.setup.addresses.wan;
-    for number in 0..ROOM {
+    for number in 0..PLACES {
         let to = format!("{wan}:{}", 50_000 + number);
         let words = ["expect", "add", "--src", "203.0.113.99", "--dst", &to];
         agent.table(&[&words[..], &["--timeout", "600"]].concat())?;
@@ -107,6 +110,6 @@ pub(super) fn expectations(stage: &Stage<'_>) -> Result<()> {
     stage.is_fine(&load(&[Kind::Pasv, Kind::Epsv]), "without help")?;
     agent.table(&["expect", "flush"])?;
     stage.is_fine(&load(&[Kind::Port, Kind::Eprt]), "when there is room again")?;
-    stage.did(format!("room for {ROOM}, {} beyond it", outcome.lost));
+    stage.did(format!("room for {PLACES}, {} beyond it", outcome.lost));
     Ok(())
 }
