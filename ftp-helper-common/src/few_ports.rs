@@ -35,7 +35,7 @@ pub fn pack(ports: impl IntoIterator<Item = u16>) -> u64 {
 pub const fn contains(word: u64, port: u16) -> bool {
     let zero_where_equal = word ^ (LOWEST * port as u64);
     // The highest bit of the first place that is zero, and perhaps of others above it.
-    zero_where_equal.wrapping_sub(LOWEST) & !zero_where_equal & LOWEST << 15 != 0
+    zero_where_equal.wrapping_sub(LOWEST) & !zero_where_equal & (LOWEST << 15) != 0
 }
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ pub mod stream;
 
 /// Version of the layout of every pinned map; it is part of the pin's name.
 ///
-/// Raise it with every change of a type in this crate that lives in a map.
+/// Raise it with every change of a type in this crate that lives in a map, and of what has
+/// to be in one map for an entry of another to count.
 pub const SCHEMA_VERSION: u32 = 5;
 
 #[cfg(feature = "user")]

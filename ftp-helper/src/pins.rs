@@ -270,8 +270,8 @@ impl PinDirectory {
         if let Some(version) = pins.other_version() {
             bail!(
                 "the pinned maps have schema version {version}, this ftp-helper needs \
-                 {SCHEMA_VERSION}: run `ftp-helper detach` with this one, then start again \
-                 (live sessions lose their help)"
+                 {SCHEMA_VERSION}: start it with `--on-other-version replace`, or run \
+                 `ftp-helper detach` with this one (live sessions lose their help)"
             );
         }
         Ok(())
@@ -381,7 +381,9 @@ mod tests {
             path: PathBuf::new(),
         });
         let error = PinDirectory::check_version(&pins).unwrap_err().to_string();
-        assert!(error.contains("ftp-helper detach"), "{error}");
+        for way in ["--on-other-version replace", "ftp-helper detach"] {
+            assert!(error.contains(way), "{error}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod events;
 mod expiry;
 mod interfaces;
 mod links;
+mod other_version;
 mod pattern;
 mod reload;
 mod selection;
@@ -33,6 +34,7 @@ use self::{
 };
 pub use self::{
     change_over::detach_and_tell,
+    other_version::OnOtherVersion,
     pattern::Pattern,
     selection::{Absent, Outside, Present, Selection},
     settings::Settings,
@@ -65,6 +67,7 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 /// the settings that `read_again` then gives.
 pub fn run(
     settings: Settings,
+    on_other_version: OnOtherVersion,
     read_again: &dyn Fn() -> Result<Settings>,
     pins: &PinDirectory,
     run_directory: &RunDirectory,
@@ -72,6 +75,7 @@ pub fn run(
     preflight::check(pins)?;
     let created = pins.create()?;
     let _lock = lock(pins)?;
+    on_other_version.check(pins)?;
     let mut new = NewPins::default();
     // Not before the lock: until then the directory may be another agent's.
     if created {
@@ -186,6 +190,7 @@ impl Agent {
         // As long as there is the right to.
         readers::admit(pins, settings.group.as_ref())?;
         change_over(&settings, &mut datapath, pins, new)?;
+        other_version::remove_maps(pins)?;
         let events = datapath
             .maps
             .events

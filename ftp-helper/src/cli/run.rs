@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Command, value_parser};
 use super::{Cli, misconfigured};
 use crate::{
     admin::RunDirectory,
-    agent::{self, Pattern, Selection, Settings},
+    agent::{self, OnOtherVersion, Pattern, Selection, Settings},
     datapath::{DirectedOrder, Orders, Refused, SESSION_LIMIT},
     doctor::{OnConflict, start},
     kubernetes::{Discovered, Options},
@@ -150,6 +150,12 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     on_conflict: OnConflict,
 
+    /// What to do when the programs of a version with other types of maps are at work.
+    /// To replace them costs open control connections their help, and those in which
+    /// a line got another length do not survive it; transfers do
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    on_other_version: OnOtherVersion,
+
     /// Where the programs run among other TC programs of the interface: `wire`
     /// (next to it: first on the way in, last on the way out), `first`, `last`,
     /// and with TCX `before:PROGRAM` or `after:PROGRAM`, an id or a name; for one
@@ -257,7 +263,8 @@ pub(super) fn run(
     // Before the look around, which is of no use where nothing can start.
     preflight::check(pins)?;
     start::look_around(&settings, pins, arguments.on_conflict)?;
-    agent::run(settings, &read_again, pins, run_directory).inspect_err(|error| {
+    let on_other_version = arguments.on_other_version;
+    agent::run(settings, on_other_version, &read_again, pins, run_directory).inspect_err(|error| {
         if let Some(refused) = error.downcast_ref::<Refused>() {
             tracing::debug!("the verifier's log:\n{}", refused.log);
         }

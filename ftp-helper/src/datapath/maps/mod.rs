@@ -275,7 +275,6 @@ pub(super) fn pinned_capacity(pins: &PinDirectory, name: &str) -> Result<u32> {
 /// Looks at the pinned maps. Apart from their sizes they have to be as the object
 /// defines them: aya takes whatever is pinned under a name.
 pub(super) fn check_pinned(object: &aya_obj::Object, pins: &PinDirectory) -> Result<Pinned> {
-    PinDirectory::check_version(&pins.read()?)?;
     let mut pinned = Pinned::default();
     for name in PINNED {
         let definition = object

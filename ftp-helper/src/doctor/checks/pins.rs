@@ -28,7 +28,7 @@ fn run(gateway: &Gateway) -> Vec<Finding> {
                 "its maps have schema version {version}, this ftp-helper needs {SCHEMA_VERSION}: it \
                  can neither take them over nor read them"
             ),
-            "`ftp-helper detach` with this version, then start again (live sessions lose their help)",
+            "start this version with `--on-other-version replace` (live sessions lose their help)",
         ));
     }
     if !pinned.foreign.is_empty() {
