@@ -1,11 +1,14 @@
 //! Limits that protect the gateway from many control connections.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use ftp_helper_tests::{
     duet::{Duet, Manner},
     lab::Lab,
     scenario::agent_scenario,
     setup::Setup,
+    wait::wait_for,
 };
 
 /// The least that may be asked for.
@@ -44,6 +47,27 @@ fn connections_beyond_the_limit_go_on_without_help() {
             assert!(is_helped(lab, duet, 100 + number)?);
         }
         Ok(())
+    });
+}
+
+/// Short ones that come fast keep nobody else from help, although a closed one is kept for
+/// segments that are repeated.
+#[test]
+fn closed_connections_make_room() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        let limit = LIMIT.to_string();
+        let _running = agent.start_with(&["run", "-i", "wan0", "--session-limit", &limit])?;
+        for _ in 0..LIMIT {
+            Duet::login(lab, Manner::default())?.end()?;
+        }
+        assert_eq!(agent.count("session_opened")?, LIMIT as u64);
+        // Closed ones that fill only half of it would be kept for ten seconds.
+        wait_for("room for another one", Duration::from_secs(6), || {
+            let mut duet = Duet::login(lab, Manner::default())?;
+            let is_helped = is_helped(lab, &mut duet, 100)?;
+            duet.end()?;
+            Ok(is_helped.then_some(()))
+        })
     });
 }
 

@@ -32,6 +32,9 @@ const CLOSED: u64 = seconds(120);
 /// of some is repeated in vain than that new connections get no help.
 const CROWDED: u64 = seconds(10);
 
+/// And for so long when they fill three quarters of it, until it is half of it again.
+const FULL: u64 = seconds(1);
+
 /// Between the starts of two walks: what they look for takes minutes.
 const PAUSE: u64 = seconds(10);
 
@@ -44,8 +47,8 @@ type Bytes = [u8; size_of::<SessionKey>()];
 
 pub(super) struct Sessions {
     closed: Queue<Bytes>,
-    /// So many closed sessions are no crowd.
-    room: usize,
+    /// Sessions that the table takes.
+    capacity: usize,
     limits: Limits,
     part: usize,
     step: Step,
@@ -69,7 +72,7 @@ impl Sessions {
     pub(super) fn new(capacity: usize, limits: Limits) -> Self {
         Self {
             closed: Queue::new(capacity.saturating_mul(2)),
-            room: capacity / 2,
+            capacity,
             limits,
             part: part(capacity),
             step: Step::Pause(0),
@@ -98,8 +101,9 @@ impl Sessions {
 
     pub(super) fn turn(&mut self, maps: &mut Maps, now: u64) -> Result<Turn> {
         let mut turn = Turn::default();
+        let is_full = self.closed.len() > self.capacity / 4 * 3;
         while turn.looked < REMOVALS {
-            let kept = self.kept();
+            let kept = self.kept(is_full);
             let Some(key) = self.closed.take_due(now.saturating_add(CLOSED - kept)) else {
                 break;
             };
@@ -119,11 +123,13 @@ impl Sessions {
     }
 
     /// How long closed sessions are kept now, in nanoseconds.
-    fn kept(&self) -> u64 {
-        if self.closed.len() > self.room {
-            CROWDED
-        } else {
+    fn kept(&self, is_full: bool) -> u64 {
+        if self.closed.len() <= self.capacity / 2 {
             CLOSED
+        } else if is_full {
+            FULL
+        } else {
+            CROWDED
         }
     }
 
@@ -284,6 +290,18 @@ mod tests {
         }
     }
 
+    /// A session that is closed, and was reported, at this second.
+    fn close(sessions: &mut Sessions, maps: &mut Maps, port: u16, at: u64) {
+        let key = key(7, port);
+        maps.sessions.insert(&key, &session(true, at)).unwrap();
+        sessions.event(&Event {
+            time: seconds(at),
+            session: key,
+            reason: Reason::SessionClosed as u8,
+            ..Event::default()
+        });
+    }
+
     fn left(maps: &Maps) -> Vec<u16> {
         let entries = maps.sessions.entries().unwrap();
         let mut ports: Vec<u16> = entries.iter().map(|(key, _)| key.peer.port).collect();
@@ -379,15 +397,7 @@ mod tests {
             let mut sessions = Sessions::new(8, LIMITS);
             sessions.step = Step::Pause(u64::MAX);
             for port in 1..=6 {
-                let last_seen = 100 + u64::from(port);
-                let session = session(true, last_seen);
-                maps.sessions.insert(&key(7, port), &session).unwrap();
-                sessions.event(&Event {
-                    time: seconds(last_seen),
-                    session: key(7, port),
-                    reason: Reason::SessionClosed as u8,
-                    ..Event::default()
-                });
+                close(&mut sessions, maps, port, 100 + u64::from(port));
             }
             sessions.turn(maps, seconds(111)).unwrap();
             assert_eq!(left(maps), [1, 2, 3, 4, 5, 6]);
@@ -398,6 +408,29 @@ mod tests {
             assert_eq!(left(maps), [3, 4, 5, 6]);
             sessions.turn(maps, seconds(300)).unwrap();
             assert!(left(maps).is_empty());
+        });
+    }
+
+    /// Many short connections, as in a benchmark or an attack.
+    #[test]
+    fn closed_sessions_that_fill_nearly_all_of_the_table_go_at_once() {
+        with_maps(|maps| {
+            let mut sessions = Sessions::new(8, LIMITS);
+            sessions.step = Step::Pause(u64::MAX);
+            for port in 1..=7 {
+                close(&mut sessions, maps, port, 100 + u64::from(port));
+            }
+            // Their last segments are on their way.
+            sessions.turn(maps, seconds(101)).unwrap();
+            assert_eq!(left(maps), [1, 2, 3, 4, 5, 6, 7]);
+            sessions.turn(maps, seconds(103)).unwrap();
+            assert_eq!(left(maps), [2, 3, 4, 5, 6, 7]);
+            // Six of eight are a crowd only.
+            sessions.turn(maps, seconds(109)).unwrap();
+            assert_eq!(left(maps), [2, 3, 4, 5, 6, 7]);
+            close(&mut sessions, maps, 8, 109);
+            sessions.turn(maps, seconds(110)).unwrap();
+            assert_eq!(left(maps), [5, 6, 7, 8]);
         });
     }
 
