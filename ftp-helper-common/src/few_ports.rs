@@ -5,7 +5,7 @@
 //! all ports has a cache line for each 512 of them, and clients have any port.
 
 /// Ports that have room.
-pub const PLACES: usize = 4;
+const PLACES: usize = 4;
 
 /// The word does not say: there are no ports, too many, or 0 is one of them.
 pub const UNKNOWN: u64 = 0;

@@ -278,6 +278,12 @@ impl PinDirectory {
     }
 }
 
+/// Removes the pin of a map, which goes with its last user.
+pub fn remove_map(path: &Path) -> Result<()> {
+    fs::remove_file(path)
+        .with_context(|| format!("can not remove the pinned map {}", path.display()))
+}
+
 const MAP: &str = "map_";
 const NEXT: &str = "next_";
 const LINK: &str = "link_";

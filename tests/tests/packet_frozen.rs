@@ -72,11 +72,10 @@ fn awaited_connections_wait_and_others_do_not() {
 #[test]
 fn what_may_be_a_greeting_waits() {
     bench_with(Flow::client_inside, |bench, flow| {
-        let mut flow = *flow;
-        flow.peer.set_port(2121);
+        let flow = flow.peer_port(2121);
         bench.clear()?;
-        let bitmap = &mut bench.datapath.maps.control_summary;
-        bitmap.store(&[DETECT_MARK, 21].into_iter().collect())?;
+        let summary = &mut bench.datapath.maps.control_summary;
+        summary.store(&[DETECT_MARK, 21].into_iter().collect())?;
         let detect = |interface: &mut Interface| interface.flags |= interface_flags::DETECT;
         bench.configure(detect)?;
         let mut syn = flow.egress(0, "").flags(flags::SYN).acknowledgment(0);
@@ -88,7 +87,7 @@ fn what_may_be_a_greeting_waits() {
         })?;
         bench.dropped(&flow.ingress(0, "220 ready\r\n"));
         // Everybody else has nothing to wait for.
-        flow.peer.set_port(2122);
+        let flow = flow.peer_port(2122);
         bench.unchanged(&flow.ingress(0, "220 ready\r\n"));
         bench.configure(|_| {})
     });

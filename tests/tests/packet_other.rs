@@ -13,18 +13,12 @@ use ftp_helper_tests::packets::{
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 const LINE: &str = "PORT 10,0,0,2,195,149\r\n";
 
-/// The flow with another port of its server.
-fn elsewhere(mut flow: Flow, port: u16) -> Flow {
-    flow.peer.set_port(port);
-    flow
-}
-
 #[test]
 fn other_tcp_connections() {
     bench(|bench| {
         for flow in [Flow::client_inside(1), Flow::client_inside_v6(1)] {
             for port in [20, 22, 80, 2121, 65_535] {
-                let flow = elsewhere(flow, port);
+                let flow = flow.peer_port(port);
                 for segment in [flow.egress(0, LINE), flow.ingress(0, LINE)] {
                     bench.unchanged(&segment);
                     bench.unchanged(&segment.clone().flags(flags::SYN));

@@ -535,9 +535,7 @@ fn any_number_of_control_ports() {
 
     fn check(bench: &mut Bench, flow: &Flow, open: &[u16]) -> Result<()> {
         for port in [21].iter().chain(&PORTS) {
-            let mut flow = *flow;
-            flow.peer.set_port(*port);
-            flow.seen_peer.set_port(*port);
+            let flow = flow.peer_port(*port);
             bench.open(&flow)?;
             let (sent, wire) = (flow.egress(0, SENT), flow.egress(0, WIRE));
             if *port == 21 || open.contains(port) {
@@ -572,9 +570,7 @@ fn detected(body: impl Fn(&mut Bench, &Flow) -> Result<()> + Sync) {
             .control_summary
             .store(&[DETECT_MARK, 21].into_iter().collect())?;
         for start in STARTS {
-            let mut flow = Flow::client_inside(start);
-            flow.peer.set_port(2121);
-            flow.seen_peer.set_port(2121);
+            let flow = Flow::client_inside(start).peer_port(2121);
             bench.clear()?;
             bench.shell("conntrack -F")?;
             bench.track(&flow)?;

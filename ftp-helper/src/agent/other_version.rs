@@ -1,13 +1,13 @@
 //! What a version of ftp-helper with other types of maps has left in the kernel.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use ftp_helper_common::SCHEMA_VERSION;
 use tracing::warn;
 
-use crate::pins::PinDirectory;
+use crate::pins::{PinDirectory, remove_map};
 
 /// What to do when there is such a thing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -34,8 +34,7 @@ pub(super) fn remove_maps(pins: &PinDirectory) -> Result<()> {
     let mut maps = pins.read()?.maps;
     maps.retain(|map| map.version != SCHEMA_VERSION);
     for map in &maps {
-        fs::remove_file(&map.path)
-            .with_context(|| format!("can not remove the pinned map {}", map.path.display()))?;
+        remove_map(&map.path)?;
     }
     let versions: BTreeSet<u32> = maps.iter().map(|map| map.version).collect();
     for version in versions {

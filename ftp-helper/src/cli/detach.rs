@@ -1,12 +1,13 @@
 //! `ftp-helper detach`
 
-use std::fs;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use tracing::info;
 
-use crate::{agent, pins::PinDirectory};
+use crate::{
+    agent,
+    pins::{PinDirectory, remove_map},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -47,8 +48,7 @@ pub(super) fn run(arguments: &Arguments, pins: &PinDirectory) -> Result<()> {
         .map(|map| &map.path)
         .chain(&found.leftovers)
     {
-        fs::remove_file(path)
-            .with_context(|| format!("can not remove the pinned map {}", path.display()))?;
+        remove_map(path)?;
     }
     pins.remove()?;
     info!("nothing is loaded under {} any more", pins.path().display());

@@ -78,10 +78,10 @@ pub(super) struct Arguments {
     deny_ports: PortSet,
 
     /// Most control connections at once, from 16 to 1048576; those beyond go on
-    /// without help. Each takes 2 KiB of the kernel's memory. The table of counted clients has
-    /// the same size, that of awaited data connections four times as many places.
-    /// Another number takes effect at the next start, which moves everything that is
-    /// known to tables of the new size
+    /// without help. Each takes 2 KiB of the kernel's memory. The table of counted
+    /// clients has the same size, that of awaited data connections four times as many
+    /// places. Another number takes effect at the next start, which moves everything
+    /// that is known to tables of the new size
     #[arg(
         long,
         value_name = "NUMBER",

@@ -109,6 +109,15 @@ impl Flow {
         self
     }
 
+    /// The same with another port of the peer.
+    #[must_use]
+    pub fn peer_port(mut self, port: u16) -> Self {
+        for endpoint in [&mut self.peer, &mut self.seen_peer] {
+            endpoint.set_port(port);
+        }
+        self
+    }
+
     /// The key of its session.
     pub fn key(&self) -> SessionKey {
         SessionKey {

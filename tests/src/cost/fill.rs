@@ -224,13 +224,12 @@ impl Level {
         };
         maps.control_ports.insert(&port, &1)?;
         maps.control_summary.store(&PortSet::from_iter([21]))?;
+        maps.awaited_ports.add_with_neighbours(PORT)?;
         let time = now()?;
         for number in 0..entries {
             let (key, session) = session(number, IFINDEX, time);
             maps.sessions.insert(&key, &session)?;
             let (key, expectation) = expectation(number, IFINDEX, time);
-            let port = key.destination.port;
-            maps.awaited_ports.add_with_neighbours(port)?;
             maps.expectations.insert(&key, &expectation)?;
         }
         Ok(Self {

@@ -62,10 +62,7 @@ const DATA_PORT: u16 = 50_000;
 pub(super) fn steady() -> Vec<Steady> {
     let mut kinds = Vec::new();
     for (family, flow, _) in flows() {
-        let mut other = flow;
-        for endpoint in [&mut other.peer, &mut other.seen_peer] {
-            endpoint.set_port(443);
-        }
+        let other = flow.peer_port(443);
         let mut syn = other.ingress(0, "").flags(flags::SYN).acknowledgment(0);
         syn.destination.set_port(8080);
         let mut data = syn.clone();

@@ -122,7 +122,8 @@ impl Sessions {
         Ok(turn)
     }
 
-    /// How long closed sessions are kept now, in nanoseconds.
+    /// How long closed sessions are kept now, in nanoseconds; `is_full`: they filled three
+    /// quarters of the table when the turn began.
     fn kept(&self, is_full: bool) -> u64 {
         if self.closed.len() <= self.capacity / 2 {
             CLOSED
