@@ -102,6 +102,8 @@ reasons! {
         "an encrypted control connection became readable again (CCC)";
     FxpAccepted = 18, "fxp_accepted", Work,
         "an announcement named a third party of the FXP list; it went on untouched";
+    Multipath = 19, "multipath", Work,
+        "a control connection was to be Multipath TCP; its options were taken out, and it is plain TCP";
 
     BadSyntax = 20, "bad_syntax", Refusal,
         "an announcement was complete but does not follow the grammar";

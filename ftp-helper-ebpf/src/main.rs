@@ -53,6 +53,7 @@ mod journal;
 mod lock;
 mod log;
 mod maps;
+mod multipath;
 mod packet;
 mod piece;
 mod port;

@@ -21,11 +21,11 @@ const ACKNOWLEDGMENT: u32 = 8;
 const FLAGS: u32 = 12;
 const URGENT: u32 = 18;
 /// A TCP header without options, and the most there can be of them.
-const HEADER: u32 = 20;
-const MAX_HEADER: u32 = 60;
+pub(crate) const HEADER: u32 = 20;
+pub(crate) const MAX_HEADER: u32 = 60;
 /// Option kinds: end, no operation, SACK (RFC 2018), timestamps (RFC 7323).
-const OPTION_END: u8 = 0;
-const OPTION_NOP: u8 = 1;
+pub(crate) const OPTION_END: u8 = 0;
+pub(crate) const OPTION_NOP: u8 = 1;
 const OPTION_SACK: u8 = 5;
 const OPTION_TIMESTAMPS: u8 = 8;
 
@@ -115,7 +115,7 @@ fn selective(frame: &mut Frame) -> Result<(), ()> {
 
 /// Reads the TCP header into the chunk.
 #[inline(always)]
-fn load_header(frame: &mut Frame) -> Result<(), ()> {
+pub(crate) fn load_header(frame: &mut Frame) -> Result<(), ()> {
     let skb = frame.skb;
     rewrite::clear_chunk(frame);
     let work = frame.work();

@@ -17,6 +17,7 @@ use crate::{
     control, event, expectation,
     frame::{Frame, Work},
     maps::{ADVERTISED, CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
+    multipath,
     packet::tcp_flags,
     piece, seen,
 };
@@ -57,6 +58,10 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
         return Verdict::Drop;
     }
     if work.packet.has(tcp_flags::SYN) {
+        if work.is_open == 1 && !multipath::remove(skb, work) {
+            event::count(Reason::RewriteFailed);
+            return Verdict::Drop;
+        }
         seen::note(&work.key);
         handshake(work, direction);
         return Verdict::Next;

@@ -59,7 +59,8 @@ impl Word {
             | Reason::LineHeld
             | Reason::LineReleased
             | Reason::SegmentSplit
-            | Reason::Reordered => Self::Stream,
+            | Reason::Reordered
+            | Reason::Multipath => Self::Stream,
             Reason::Opaque => Self::Tls,
             Reason::Cleared => Self::Clear,
             Reason::BadSyntax

@@ -91,7 +91,8 @@ pub const fn advice(reason: Reason) -> Option<&'static str> {
         | Reason::Reordered
         | Reason::SessionDetected
         | Reason::Cleared
-        | Reason::FxpAccepted => None,
+        | Reason::FxpAccepted
+        | Reason::Multipath => None,
     }
 }
 

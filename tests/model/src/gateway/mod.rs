@@ -18,6 +18,7 @@
 //! there), and the chance in the search for a free port.
 
 mod lines;
+mod multipath;
 pub mod rules;
 mod wire;
 
@@ -182,6 +183,9 @@ impl Gateway {
             merged = piece.merged;
         }
         if segment.flags & flags::SYN != 0 {
+            if multipath::remove(&mut segment.options) {
+                self.count(Reason::Multipath);
+            }
             self.shake_hands(&segment);
             return Fate::Next(segment);
         }
