@@ -25,6 +25,10 @@ pub struct Interface {
     pub expectation_timeout: u32,
     /// Most sessions of one client, 0 for no limit.
     pub client_limit: u32,
+    /// Zone of conntrack that the connections through the interface are in, host byte order.
+    pub ct_zone: u16,
+    /// Always zero.
+    pub reserved: u16,
     /// Mark of the conntrack entries of admitted data connections.
     pub ct_mark: u32,
     /// Mark of the packet that opens an admitted data connection; only the bits
@@ -114,7 +118,7 @@ pub struct ControlPort {
 /// prefix trie has its length in bits in front (IPv4: 96 more).
 pub type Network = [u8; 16];
 
-const _: () = assert!(size_of::<Interface>() == 44);
+const _: () = assert!(size_of::<Interface>() == 48);
 const _: () = assert!(size_of::<ControlPort>() == 8);
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub mod stream;
 ///
 /// Raise it with every change of a type in this crate that lives in a map, and of what has
 /// to be in one map for an entry of another to count.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 #[cfg(feature = "user")]
 mod pod {

@@ -17,7 +17,7 @@ use ftp_helper_common::{
     stream::before,
 };
 
-use crate::packet::Packet;
+use crate::{maps::WORK, packet::Packet};
 
 /// Byte offset of `tuplehash` in `struct nf_conn`, set by the agent from BTF.
 #[unsafe(no_mangle)]
@@ -49,27 +49,55 @@ const SYN_TIMEOUT_MS: u32 = 60_000;
 const CURRENT_NETNS: i32 = -1;
 const IPPROTO_TCP: u8 = 6;
 
-/// `struct bpf_ct_opts`, in its form before zones (12 bytes).
+/// Bytes of `struct bpf_ct_opts`, set by the agent: 12 before Linux 6.11, which has no
+/// zones there, and 16 from then on.
+#[unsafe(no_mangle)]
+static NF_CT_OPTIONS_SIZE: u32 = 12;
+
+/// How conntrack is asked: `struct bpf_ct_opts`.
 #[repr(C)]
-struct Options {
+pub(crate) struct Options {
     netns: i32,
     error: i32,
     protocol: u8,
     direction: u8,
-    reserved: [u8; 2],
+    zone: u16,
+    zone_direction: u8,
+    reserved: [u8; 3],
 }
 
-const OPTIONS_SIZE: u32 = size_of::<Options>() as u32;
+const _: () = assert!(size_of::<Options>() == 16);
 
 impl Options {
-    const fn new() -> Self {
+    /// For connections in this zone; the agent sets none where the kernel would not take
+    /// it.
+    #[inline(always)]
+    pub(crate) const fn new(zone: u16) -> Self {
         Self {
             netns: CURRENT_NETNS,
             error: 0,
             protocol: IPPROTO_TCP,
             direction: 0,
-            reserved: [0; 2],
+            zone,
+            zone_direction: 0,
+            reserved: [0; 3],
         }
+    }
+
+    /// Those of the packet at hand, in the working memory: they do not fit on the stack.
+    /// A pointer, because callers refer to other parts of that memory.
+    #[inline(always)]
+    fn get() -> Option<*mut Self> {
+        // SAFETY: a part of the map's value.
+        WORK.get_ptr_mut(0)
+            .map(|work| unsafe { &raw mut (*work).conntrack })
+    }
+
+    #[inline(always)]
+    fn size() -> u32 {
+        // SAFETY: a read-only global that the agent sets; volatile, so that the compiler
+        // does not take the number above for its value.
+        unsafe { core::ptr::read_volatile(&raw const NF_CT_OPTIONS_SIZE) }
     }
 }
 
@@ -206,19 +234,27 @@ pub(crate) enum Beginner {
     Peer,
 }
 
-/// The entry of a connection, held until it is released; null without one.
+/// An entry, held until it is released, and which of its tuples it was found by.
+struct Found {
+    entry: *mut NfConn,
+    is_original: bool,
+}
+
+/// The entry of a connection.
 #[inline(always)]
-fn look_up(
-    skb: *mut __sk_buff,
-    source: &Endpoint,
-    destination: &Endpoint,
-    options: &mut Options,
-) -> *mut NfConn {
+fn look_up(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) -> Option<Found> {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = fill(&mut tuple, source, destination);
+    let options = Options::get()?;
     // SAFETY: both structures are readable for the sizes given.
-    unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, options, OPTIONS_SIZE) }
+    let entry = unsafe { bpf_skb_ct_lookup(skb, &raw mut tuple, size, options, Options::size()) };
+    if entry.is_null() {
+        return None;
+    }
+    // SAFETY: in the working memory.
+    let is_original = unsafe { (*options).direction } == DIR_ORIGINAL;
+    Some(Found { entry, is_original })
 }
 
 /// The inside host's own endpoint of a control connection, and the peer as that
@@ -230,16 +266,14 @@ pub(crate) fn inside_of(
     key: &SessionKey,
     found: &mut [Endpoint; 2],
 ) -> Beginner {
-    let mut options = Options::new();
-    let entry = look_up(skb, &key.peer, &key.outside, &mut options);
-    if entry.is_null() {
+    let Some(Found { entry, is_original }) = look_up(skb, &key.peer, &key.outside) else {
         return Beginner::Unknown;
-    }
+    };
     // SAFETY: integers only.
     let mut inside: Tuple = unsafe { core::mem::zeroed() };
     // SAFETY: `entry` is held until it is released.
     let is_read = unsafe {
-        let is_read = other_tuple(entry, &options, &mut inside);
+        let is_read = other_tuple(entry, is_original, &mut inside);
         bpf_ct_release(entry);
         is_read
     };
@@ -249,7 +283,7 @@ pub(crate) fn inside_of(
     let is_v4 = key.peer.address.is_v4();
     found[0] = Tuple::endpoint(is_v4, &inside.source, inside.source_port);
     found[1] = Tuple::endpoint(is_v4, &inside.destination, inside.destination_port);
-    if options.direction == DIR_ORIGINAL {
+    if is_original {
         Beginner::Peer
     } else {
         Beginner::Inside
@@ -262,14 +296,14 @@ pub(crate) fn inside_of(
 ///
 /// The entry has to be held.
 #[inline(always)]
-unsafe fn other_tuple(entry: *mut NfConn, options: &Options, tuple: &mut Tuple) -> bool {
+unsafe fn other_tuple(entry: *mut NfConn, is_original: bool, tuple: &mut Tuple) -> bool {
     // SAFETY: a read-only global that the agent sets; volatile, so that the
     // compiler does not take the zero above for its value.
     let tuplehash = unsafe { core::ptr::read_volatile(&raw const NF_CONN_TUPLEHASH) };
     // SAFETY: a read behind the entry could only fault, which the helper handles.
     let result = unsafe {
         let address = entry.cast::<u8>().add(tuplehash as usize);
-        if options.direction == DIR_ORIGINAL {
+        if is_original {
             bpf_probe_read_kernel(
                 core::ptr::from_mut(tuple).cast(),
                 size_of::<Tuple>() as u32,
@@ -293,11 +327,7 @@ unsafe fn other_tuple(entry: *mut NfConn, options: &Options, tuple: &mut Tuple) 
 /// the way out.
 #[inline(always)]
 fn senders(skb: *mut __sk_buff, key: &SessionKey) -> Option<[Sender; 2]> {
-    let mut options = Options::new();
-    let entry = look_up(skb, &key.peer, &key.outside, &mut options);
-    if entry.is_null() {
-        return None;
-    }
+    let Found { entry, is_original } = look_up(skb, &key.peer, &key.outside)?;
     // SAFETY: as for `NF_CONN_TUPLEHASH`.
     let proto = unsafe { core::ptr::read_volatile(&raw const NF_CONN_PROTO) };
     // SAFETY: integers only.
@@ -314,7 +344,7 @@ fn senders(skb: *mut __sk_buff, key: &SessionKey) -> Option<[Sender; 2]> {
         result
     };
     let [original, reply] = senders;
-    (result == 0).then_some(if options.direction == DIR_ORIGINAL {
+    (result == 0).then_some(if is_original {
         [reply, original]
     } else {
         [original, reply]
@@ -384,11 +414,9 @@ pub(crate) fn is_taken(
     target: &Endpoint,
     rival: Rival,
 ) -> bool {
-    let mut options = Options::new();
-    let entry = look_up(skb, source, destination, &mut options);
-    if entry.is_null() {
+    let Some(Found { entry, is_original }) = look_up(skb, source, destination) else {
         return false;
-    }
+    };
     // SAFETY: as for `NF_CONN_TUPLEHASH`.
     let proto = unsafe { core::ptr::read_volatile(&raw const NF_CONN_PROTO) };
     // SAFETY: integers only.
@@ -397,7 +425,7 @@ pub(crate) fn is_taken(
     // SAFETY: `entry` is held until it is released, and a read behind it could only fault,
     // which the helper handles.
     let is_read = unsafe {
-        let is_read = other_tuple(entry, &options, &mut owner)
+        let is_read = other_tuple(entry, is_original, &mut owner)
             && bpf_probe_read_kernel(
                 (&raw mut state).cast(),
                 1,
@@ -423,11 +451,9 @@ fn evict(skb: *mut __sk_buff, source: &Endpoint, destination: &Endpoint) {
     // A lookup that meets an entry whose time is over removes it, so the second
     // one does the work.
     for timeout in [true, false] {
-        let mut options = Options::new();
-        let entry = look_up(skb, source, destination, &mut options);
-        if entry.is_null() {
+        let Some(Found { entry, .. }) = look_up(skb, source, destination) else {
             return;
-        }
+        };
         // SAFETY: the entry is held until it is released.
         unsafe {
             if timeout {
@@ -461,15 +487,16 @@ pub(crate) fn admit(
 ) -> Entry {
     // SAFETY: a union of integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let mut options = Options::new();
     let (source, destination) = (&packet.source, &packet.destination);
     let target = &expectation.target;
     evict(skb, source, destination);
     evict(skb, target, source);
     let size = fill(&mut tuple, source, destination);
+    let Some(options) = Options::get() else {
+        return Entry::NoRoom;
+    };
     // SAFETY: both structures are readable for the sizes given.
-    let entry =
-        unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, &raw mut options, OPTIONS_SIZE) };
+    let entry = unsafe { bpf_skb_ct_alloc(skb, &raw mut tuple, size, options, Options::size()) };
     if entry.is_null() {
         return Entry::NoRoom;
     }

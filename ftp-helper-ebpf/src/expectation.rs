@@ -11,7 +11,7 @@ use ftp_helper_common::{
 };
 
 use crate::{
-    conntrack::{self, Entry, Rival},
+    conntrack::{self, Entry, Options, Rival},
     event,
     frame::{Frame, Work},
     fxp, journal,
@@ -179,6 +179,7 @@ pub(crate) fn admit(skb: *mut __sk_buff, work: &mut Work) -> Admission {
     if interface.flags & interface_flags::FROZEN != 0 {
         return Admission::Later;
     }
+    work.conntrack = Options::new(interface.ct_zone);
     let key = &work.awaited;
     // SAFETY: memory of the map, see `maps`.
     let expectation = unsafe { &*expectation };

@@ -13,6 +13,7 @@ use ftp_helper_common::{
 
 use crate::{
     atomic,
+    conntrack::Options,
     maps::WORK,
     packet::Packet,
     piece::Piece,
@@ -76,6 +77,8 @@ pub(crate) struct Work {
     pub(crate) split: u32,
     /// The part of the packet that is due.
     pub(crate) piece: Piece,
+    /// How conntrack is asked about what the packet belongs to.
+    pub(crate) conntrack: Options,
     /// The handshake that the packet completes, when `is_proven`.
     pub(crate) handshake: Handshake,
     pub(crate) is_proven: u32,

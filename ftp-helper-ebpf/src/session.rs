@@ -13,7 +13,7 @@ use ftp_helper_common::{
 
 use crate::{
     Verdict, atomic,
-    conntrack::{self, Beginner},
+    conntrack::{self, Beginner, Options},
     control, event, expectation,
     frame::{Frame, Work},
     maps::{ADVERTISED, CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
@@ -112,6 +112,7 @@ pub(crate) fn prepare(work: &mut Work) -> bool {
     if work.interface.flags & interface_flags::PER_ENDPOINT != 0 {
         choose_advertised(work);
     }
+    work.conntrack = Options::new(work.interface.ct_zone);
     let link = u32::from(work.interface.link_header) + work.packet.tags;
     work.transport = link + work.packet.transport;
     work.payload = work.transport + work.packet.transport_len;

@@ -28,6 +28,13 @@ pub(super) fn change_over(
              --skb-mark, or leave --ct-mark out"
         );
     }
+    let zones = &settings.selection.ct_zones;
+    if !datapath.has_zones && zones.iter().any(|(_, zone)| *zone != 0) {
+        bail!(
+            "this kernel's conntrack can not be asked about connections in a zone: Linux 6.11 or \
+             newer can; leave --ct-zone out, or FTP in the default zone"
+        );
+    }
     forget_gone(&mut datapath.maps)?;
     settings.apply(&mut datapath.maps)?;
     if datapath.has_to_move() {

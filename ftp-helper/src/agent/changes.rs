@@ -34,6 +34,7 @@ pub(super) fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         insides,
         control_ports,
         advertise,
+        ct_zones,
         detect,
     } = selection;
     let differs = [
@@ -44,6 +45,7 @@ pub(super) fn changes(old: &Settings, new: &Settings) -> Vec<String> {
             *control_ports != new.selection.control_ports,
         ),
         ("advertise", *advertise != new.selection.advertise),
+        ("ct-zone", *ct_zones != new.selection.ct_zones),
         ("detect", *detect != new.selection.detect),
         ("port-range", *ports != new.ports),
         (

@@ -19,6 +19,8 @@ pub struct Selection {
     pub control_ports: Vec<(Option<Pattern>, u16)>,
     /// Addresses that are announced in place of the packet's own.
     pub advertise: Vec<(Pattern, IpAddr)>,
+    /// Zones of conntrack, of these interfaces or of all of them.
+    pub ct_zones: Vec<(Option<Pattern>, u16)>,
     /// Sessions are also looked for on other ports.
     pub detect: bool,
 }
@@ -84,18 +86,23 @@ impl Selection {
                 bail!("{name} is given as outside and as inside interface: it is one of them");
             }
         }
+        // Neither of the two means anything on an inside interface.
+        let none: &[Pattern] = &[];
         let ports = self.control_ports.iter();
-        let ports = ports.filter_map(|(place, _)| Some((place.as_ref()?, "--control-port")));
+        let ports = ports.filter_map(|(place, _)| Some((place.as_ref()?, "--control-port", none)));
         let addresses = self.advertise.iter();
-        let addresses = addresses.map(|(place, _)| (place, "--advertise"));
-        for (place, option) in ports.chain(addresses) {
+        let addresses = addresses.map(|(place, _)| (place, "--advertise", none));
+        let zones = self.ct_zones.iter();
+        let zones =
+            zones.filter_map(|(place, _)| Some((place.as_ref()?, "--ct-zone", &*self.insides)));
+        for (place, option, insides) in ports.chain(addresses).chain(zones) {
             ensure!(
                 !place.is_exclusion(),
                 "{option} takes no `!`: name the interfaces that it is for"
             );
-            let mut outsides = self.outsides.iter();
+            let mut selected = self.outsides.iter().chain(insides);
             ensure!(
-                outsides.any(|outside| !outside.is_exclusion() && outside.overlaps(place)),
+                selected.any(|selected| !selected.is_exclusion() && selected.overlaps(place)),
                 "{option} names {place}, which is not helped: add `-i {place}`"
             );
         }
@@ -115,6 +122,16 @@ impl Selection {
             );
         }
         Ok(())
+    }
+
+    /// The zone of the connections through an interface; 0 is conntrack's default.
+    pub fn ct_zone(&self, interface: &str) -> u16 {
+        let mut zones = self.ct_zones.iter().rev();
+        let zone = zones.find(|(place, _)| {
+            let place = place.as_ref();
+            place.is_none_or(|place| place.matches(interface))
+        });
+        zone.map_or(0, |(_, zone)| *zone)
     }
 
     /// Looks at the interfaces that are there.

@@ -91,7 +91,7 @@ impl Settings {
         self.discovered.add(&outsides, maps);
         for inside in &self.present.insides {
             maps.interfaces
-                .insert(&inside.index, &self.inside_interface())?;
+                .insert(&inside.index, &self.inside_interface(inside))?;
         }
         // Last: a packet takes the long way only once the rest is there.
         let detect = self.selection.detect || maps.control_summary.detects()?;
@@ -162,16 +162,19 @@ impl Settings {
             flags: self.flags(),
             expectation_timeout: self.expectation_timeout,
             client_limit: self.client_limit,
+            ct_zone: self.selection.ct_zone(&outside.device.name),
             ct_mark: self.ct_mark.value,
             skb_mark: self.skb_mark.value,
             skb_mark_mask: self.skb_mark.mask,
+            reserved: 0,
         }
     }
 
     /// No control connection is read there, so most settings have no meaning.
-    fn inside_interface(&self) -> Interface {
+    fn inside_interface(&self, inside: &Device) -> Interface {
         Interface {
             flags: flags::INSIDE,
+            ct_zone: self.selection.ct_zone(&inside.name),
             ct_mark: self.ct_mark.value,
             skb_mark: self.skb_mark.value,
             skb_mark_mask: self.skb_mark.mask,

@@ -30,6 +30,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("deny-ports", "\"3389,6000-6063\""),
     ("fxp", "[\"192.0.2.0/24\"]"),
     ("advertise", "[\"wan0=203.0.113.1\"]"),
+    ("ct-zone", "[7]"),
     ("ct-mark", "\"0x15\""),
     ("skb-mark", "\"0x10/0xf0\""),
     ("attach", "\"tcx\""),

@@ -131,6 +131,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IFACE=ADDRESS")]
     advertise: Vec<Advertise>,
 
+    /// The connections through the interfaces, or through this one, are in this zone of
+    /// conntrack, as rules with `ct zone set` say. Of several that fit an interface the
+    /// last one counts; may be given several times
+    #[arg(long = "ct-zone", value_name = "[IFACE=]ZONE")]
+    ct_zones: Vec<PlacedZone>,
+
     /// Set this mark on the conntrack entries of data connections, like 0x15 or
     /// 0x10/0xf0, so that rules can match them
     #[arg(long, value_name = "MARK[/MASK]")]
@@ -209,14 +215,38 @@ struct PlacedPort {
     port: u16,
 }
 
+/// `[IFACE=]ZONE`, without an interface for all of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct PlacedZone {
+    interface: Option<Pattern>,
+    zone: u16,
+}
+
+/// Splits `[IFACE=]VALUE`.
+fn placed(text: &str) -> Result<(Option<Pattern>, &str)> {
+    Ok(match text.split_once('=') {
+        Some((interface, value)) => (Some(interface.parse()?), value),
+        None => (None, text),
+    })
+}
+
+impl FromStr for PlacedZone {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (interface, zone) = placed(text)?;
+        let zone = zone
+            .parse()
+            .with_context(|| format!("`{zone}` is no zone from 0 to 65535"))?;
+        Ok(Self { interface, zone })
+    }
+}
+
 impl FromStr for PlacedPort {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (interface, port) = match text.split_once('=') {
-            Some((interface, port)) => (Some(interface.parse()?), port),
-            None => (None, text),
-        };
+        let (interface, port) = placed(text)?;
         let port: NonZeroU16 = port
             .parse()
             .with_context(|| format!("`{port}` is no port from 1 to 65535"))?;
@@ -293,6 +323,11 @@ pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
             .advertise
             .iter()
             .map(|Advertise { interface, address }| (interface.clone(), *address))
+            .collect(),
+        ct_zones: arguments
+            .ct_zones
+            .iter()
+            .map(|PlacedZone { interface, zone }| (interface.clone(), *zone))
             .collect(),
         detect: arguments.detect,
     };
@@ -397,6 +432,12 @@ mod tests {
             "21",
             "--skb-mark",
             "0x10/0xf0",
+            "--ct-zone",
+            "lo=7",
+            "--ct-zone",
+            "9",
+            "--ct-zone",
+            "lo=65535",
         ])
         .unwrap();
         assert_eq!(settings.present.to_string(), "lo");
@@ -410,6 +451,8 @@ mod tests {
         assert!(settings.require_login && settings.strict && settings.selection.detect);
         assert_eq!(settings.ct_mark.value, 21);
         assert_eq!(settings.skb_mark.mask, 0xf0);
+        assert_eq!(settings.selection.ct_zone("lo"), 65535);
+        assert_eq!(settings.selection.ct_zone("other"), 9);
         let address = "203.0.113.1".parse().unwrap();
         assert_eq!(settings.present.outsides[0].advertise, Some(address));
     }
@@ -541,6 +584,9 @@ mod tests {
             &["-i", "lo", "--advertise", "lo"],
             &["-i", "lo", "--inside", "lo"],
             &["-i", "lo", "--ct-mark", "0x11/0xf0"],
+            &["-i", "lo", "--ct-zone", "65536"],
+            &["-i", "lo", "--ct-zone", "wan0=1"],
+            &["-i", "lo", "--ct-zone", "!lo=1"],
             &["-i", "lo", "--advertise", "lo=0.0.0.0"],
             &["-i", "lo", "--advertise", "wan0=203.0.113.1"],
         ] {

@@ -59,6 +59,9 @@ const PROTO: &str = "NF_CONN_PROTO";
 /// Offset of `nf_conn.mark`, 0 for none; read-only as well.
 const MARK: &str = "NF_CONN_MARK";
 
+/// Bytes of the options with which conntrack is asked; read-only as well.
+const OPTIONS: &str = "NF_CT_OPTIONS_SIZE";
+
 /// Most control connections at once, unless something else is asked for.
 pub const SESSION_LIMIT: u32 = 16384;
 
@@ -71,6 +74,8 @@ pub struct Datapath {
     pub maps: Maps,
     /// The kernel's conntrack entries have marks.
     pub has_marks: bool,
+    /// Conntrack can be asked about connections in a zone.
+    pub has_zones: bool,
     resize: Option<Resize>,
 }
 
@@ -153,6 +158,7 @@ impl Datapath {
             .override_global(TUPLEHASH, &prepared.tuplehash, true)
             .override_global(PROTO, &prepared.proto, true)
             .override_global(MARK, &prepared.mark, true)
+            .override_global(OPTIONS, &prepared.options, true)
             .override_global(aya_log::LEVEL, &log_level, false);
         let mut definitions = aya_obj::Object::parse(bytes).context("can not parse the object")?;
         for name in maps::PER_SESSION {
@@ -188,6 +194,7 @@ impl Datapath {
             maps: Maps::take(&mut object)?,
             object,
             has_marks: prepared.mark != 0,
+            has_zones: prepared.has_zones(),
             resize,
         })
     }

@@ -49,6 +49,19 @@ pub(super) struct Prepared {
     /// Offset of `mark` there; 0 when the kernel has none
     /// (`CONFIG_NF_CONNTRACK_MARK`).
     pub(super) mark: u32,
+    /// Bytes of `struct bpf_ct_opts`; without zones it has its [`Self::WITHOUT_ZONES`].
+    pub(super) options: u32,
+}
+
+impl Prepared {
+    /// Before Linux 6.11.
+    const WITHOUT_ZONES: u32 = 12;
+    const WITH_ZONES: u32 = 16;
+
+    /// Conntrack can be asked about connections in a zone.
+    pub(super) const fn has_zones(&self) -> bool {
+        self.options != Self::WITHOUT_ZONES
+    }
 }
 
 /// Makes the programs ready for the running kernel.
@@ -67,12 +80,17 @@ pub(super) fn prepare() -> Result<Prepared> {
     };
     let (tuplehash, proto) = (member("tuplehash")?, member("proto")?);
     let mark = kernel.member_offset("nf_conn", "mark").unwrap_or(0);
+    let options = match kernel.member_offset("bpf_ct_opts", "ct_zone_id") {
+        Some(_) => Prepared::WITH_ZONES,
+        None => Prepared::WITHOUT_ZONES,
+    };
     Ok(Prepared {
         object,
         kernel,
         tuplehash,
         proto,
         mark,
+        options,
     })
 }
 
