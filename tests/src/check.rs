@@ -81,6 +81,15 @@ pub fn modes(family: Family, client: ClientKind) -> impl Iterator<Item = Mode> {
         .filter(move |mode| !mode.is_extended() || family == Family::V4)
 }
 
+/// The mode in which the inside end announces: the gateway's rules drop the data connection
+/// of that one unless it is helped.
+pub fn helped_mode(inside: Inside) -> Mode {
+    match inside {
+        Inside::Client => Mode::Active,
+        Inside::Server => Mode::Passive,
+    }
+}
+
 /// A listing, a download and an upload; the data connections have gone through the
 /// host with the addresses that belong to them.
 pub fn transfer(

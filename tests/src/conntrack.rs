@@ -29,6 +29,8 @@ pub struct Entry {
     pub original: Tuple,
     /// As the answers come.
     pub reply: Tuple,
+    /// Its zone: 0 unless the rules have set one.
+    pub zone: u16,
 }
 
 /// Where packets of one direction come from and go to.
@@ -51,7 +53,8 @@ impl Entry {
         list.lines().map(Self::parse).collect()
     }
 
-    /// `tcp 6 119 TIME_WAIT src=A dst=B sport=1 dport=2 src=B dst=A sport=2 dport=1 [ASSURED] ..`
+    /// `tcp 6 119 TIME_WAIT src=A dst=B sport=1 dport=2 src=B dst=A sport=2 dport=1 [ASSURED] mark=0
+    /// zone=7 ..`, and no word of the zone 0.
     fn parse(line: &str) -> Result<Self> {
         let parse = || {
             let state = line.split_whitespace().nth(3)?.to_owned();
@@ -60,10 +63,15 @@ impl Entry {
                 .filter_map(|word| word.split_once('='));
             let original = Tuple::parse(&mut words)?;
             let reply = Tuple::parse(&mut words)?;
+            let zone = match words.find(|(name, _)| *name == "zone") {
+                Some((_, number)) => number.parse().ok()?,
+                None => 0,
+            };
             Some(Self {
                 state,
                 original,
                 reply,
+                zone,
             })
         };
         parse().with_context(|| format!("not a TCP connection of conntrack's: {line:?}"))
@@ -178,6 +186,9 @@ mod tests {
         );
         assert_eq!(entry.reply.source, "10.0.0.2:40001".parse().unwrap());
         assert_eq!(entry.reply.destination, "203.0.113.2:20".parse().unwrap());
+        assert_eq!(entry.zone, 0);
+        let zoned = Entry::parse(&line.replace("use=1", "zone=7 use=1")).unwrap();
+        assert_eq!(zoned, Entry { zone: 7, ..entry });
         assert!(Entry::parse("udp 17 src=1.2.3.4").is_err());
     }
 }

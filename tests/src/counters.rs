@@ -1,4 +1,4 @@
-//! What a host's TCP had to repeat.
+//! What a host's TCP had to repeat, and what of Multipath TCP it met.
 
 use anyhow::{Context as _, Result};
 
@@ -42,6 +42,31 @@ impl TcpCounters {
     /// been late.
     pub fn has_losses(self) -> bool {
         self.timeouts > 0 || self.repeated > self.probes
+    }
+}
+
+/// Counters of a host's handshakes of Multipath TCP (RFC 8684). Their first SYN asks
+/// whether the other end has it too.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MultipathCounters {
+    /// SYNs that it has sent and that ask.
+    pub asked: u64,
+    /// SYNs that asked when they arrived.
+    pub was_asked: u64,
+    /// Connections that became plain TCP since the SYN-ACK did not say yes.
+    pub unanswered: u64,
+}
+
+impl MultipathCounters {
+    /// The counters of `host` as they are.
+    pub fn of(host: &Host) -> Result<Self> {
+        let text = host.must("cat /proc/net/netstat")?;
+        let counter = |name| counter(&text, "MPTcpExt:", name);
+        Ok(Self {
+            asked: counter("MPCapableSYNTX")?,
+            was_asked: counter("MPCapableSYNRX")?,
+            unanswered: counter("MPCapableFallbackSYNACK")?,
+        })
     }
 }
 

@@ -39,6 +39,7 @@
 //! * [`agent`]: ftp-helper itself; [`container`]: a system to install its package on.
 //! * [`api_stub`]: the API server of Kubernetes, as far as the agent asks it.
 //! * [`manifests`]: what is given to Kubernetes; [`pod`]: a container as it is made there.
+//! * [`kernel`]: which kernel runs.
 //! * [`announcement`], [`payload`], [`transfers`], [`check`]: what a transfer is judged by.
 
 pub mod agent;
@@ -63,6 +64,7 @@ pub mod duet;
 pub mod firewall;
 pub mod fuzz;
 pub mod host;
+pub mod kernel;
 pub mod lab;
 pub mod link;
 pub mod listener;

@@ -8,12 +8,13 @@ mod report;
 
 use std::{env, fs, net::UdpSocket, path::Path, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result};
 use ftp_helper_common::session::Direction;
 use ftp_helper_tests::{
     agent::PINS,
     control::Control,
     docker::bridges_without_iptables,
+    kernel::is_before,
     lab::FILES,
     process::{Daemon, run},
     scenario::{agent_scenario, helped_scenario, skip},
@@ -32,7 +33,7 @@ use self::{
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Names of all checks, in the order of the report.
-const ALL: [&str; 20] = [
+const ALL: [&str; 21] = [
     "capabilities",
     "kernel",
     "bpffs",
@@ -42,6 +43,7 @@ const ALL: [&str; 20] = [
     "order",
     "kernel-helper",
     "flow-offload",
+    "zones",
     "cilium",
     "bridge",
     "outside-address",
@@ -648,6 +650,52 @@ fn flow_tables() {
         let (command, _) = fix.split_once(" (").context("the rest of the rule")?;
         lab.gateway.must(command)?;
         look()?.all_ok()
+    });
+}
+
+/// Rules that put control connections where they are not looked for, and the connections.
+#[test]
+fn zones_of_conntrack() {
+    agent_scenario(Setup::default(), |lab, agent| {
+        checks(agent, "zones")?.all_ok()?;
+        let rules = "table inet zones { chain c { type filter hook prerouting priority raw; ct zone \
+                     set 7; }; }";
+        if !lab.gateway.run("nft", [rules])?.status.success() {
+            println!("SKIP: this kernel has no zones (CONFIG_NF_CONNTRACK_ZONES)");
+            return Ok(());
+        }
+        let told = |subject| -> Result<()> {
+            let report = checks(agent, "zones")?;
+            let finding = report.the("WARN", subject)?;
+            assert_eq!(finding["fix"], "ftp-helper run --ct-zone 7");
+            Ok(())
+        };
+        told("nft inet zones c")?;
+        // A start says so too.
+        let mut running = agent.start()?;
+        running.says("WARN zones, nft inet zones c")?;
+        running.stop(Signal::SIGTERM)?;
+
+        let server = Server::start(lab, ServerKind::Vsftpd)?;
+        let control = Control::login(&lab.client, server.endpoint())?;
+        lab.gateway.must("nft delete table inet zones")?;
+        told("1 control connection is in zone 7")?;
+        if is_before(6, 11)? {
+            println!("SKIP: programs can not look into a zone (before Linux 6.11)");
+            return Ok(());
+        }
+        let _running = agent.start_with(&["run", "-i", "wan0", "--ct-zone", "7"])?;
+        checks(agent, "zones")?.all_ok()?;
+        drop(control);
+        for tool in ["iptables-nft", "ip6tables-legacy"] {
+            let rule = "PREROUTING -t raw -p tcp --dport 21 -j CT --zone 9";
+            lab.gateway.must(&format!("{tool} -A {rule}"))?;
+            let report = checks(agent, "zones")?;
+            let finding = report.the("WARN", &format!("{tool} raw PREROUTING"))?;
+            assert_eq!(finding["fix"], "ftp-helper run --ct-zone 9");
+            lab.gateway.must(&format!("{tool} -D {rule}"))?;
+        }
+        checks(agent, "zones")?.all_ok()
     });
 }
 

@@ -46,6 +46,8 @@ pub struct Outside {
     pub advertise: Option<IpAddr>,
     /// Outside ports for data connections.
     pub ports: PortRange,
+    /// The zone of conntrack in which its connections are looked for.
+    pub ct_zone: u16,
 }
 
 /// Something that was read, or why it could not be.
@@ -116,6 +118,7 @@ impl Gateway {
                 control_ports: outside.control_ports.clone(),
                 advertise: outside.advertise,
                 ports: settings.ports,
+                ct_zone: settings.selection.ct_zone(&outside.device.name),
             })
             .collect();
         let interfaces = (outsides, settings.present.insides.clone());
@@ -246,6 +249,7 @@ impl Known {
             ports: settings
                 .and_then(|of| format!("{}-{}", of.first_port, of.last_port).parse().ok())
                 .unwrap_or(PortRange::DYNAMIC),
+            ct_zone: settings.map_or(0, |settings| settings.ct_zone),
             device,
         }
     }

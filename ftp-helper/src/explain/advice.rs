@@ -55,8 +55,9 @@ pub const fn advice(reason: Reason) -> Option<&'static str> {
             Some("widen `port-range`, and see `ftp-helper nat list` for who has the ports")
         }
         Reason::ConntrackMissing => Some(
-            "see that connections on the control port are tracked (no `notrack`), and that the \
-             connection table is not full (`ftp-helper doctor`)",
+            "see that connections on the control port are tracked (no `notrack`) in the zone \
+             that is looked in (`ct-zone`), and that the connection table is not full (`ftp-helper \
+             doctor`)",
         ),
         Reason::ConntrackInsertFailed => Some(
             "see whether the connection table is full, or has the same connection already: \

@@ -9,12 +9,13 @@ use crate::{lab::FILES, process::Output, python::interpreter};
 
 const SCRIPT: &str = include_str!("../../clients/ftplib_client.py");
 
-pub(super) fn command(call: &Call<'_>) -> Result<Command> {
+/// `protocol` is the script's word for what the control connection is.
+pub(super) fn command(call: &Call<'_>, protocol: &str) -> Result<Command> {
     let Call { host, server, .. } = *call;
     let script = Path::new(FILES).join("ftplib_client.py");
     fs::write(&script, SCRIPT)?;
     let mut command = host.command(interpreter(host, "ftplib")?);
-    command.arg(script);
+    command.arg(script).arg(protocol);
     command.arg(match call.mode {
         Mode::Active | Mode::ExtendedActive => "active",
         Mode::Passive | Mode::ExtendedPassive => "passive",

@@ -31,6 +31,8 @@ pub enum ClientKind {
     Lftp,
     /// Python's standard library.
     Ftplib,
+    /// The same with Multipath TCP as its control connection.
+    MultipathFtplib,
 }
 
 /// Which end makes the data connection.
@@ -120,7 +122,7 @@ impl Transcript {
 }
 
 impl ClientKind {
-    /// Every client.
+    /// Every client with a plain control connection.
     pub const ALL: [Self; 3] = [Self::Curl, Self::Lftp, Self::Ftplib];
 
     /// The name people know it by.
@@ -129,6 +131,7 @@ impl ClientKind {
             Self::Curl => "curl",
             Self::Lftp => "lftp",
             Self::Ftplib => "ftplib",
+            Self::MultipathFtplib => "multipath-ftplib",
         }
     }
 
@@ -137,7 +140,7 @@ impl ClientKind {
         match self {
             Self::Curl => true,
             Self::Lftp => mode != Mode::ExtendedActive,
-            Self::Ftplib => !mode.is_extended(),
+            Self::Ftplib | Self::MultipathFtplib => !mode.is_extended(),
         }
     }
 
@@ -172,13 +175,14 @@ impl ClientKind {
         let mut command = match self {
             Self::Curl => curl::command(&call),
             Self::Lftp => lftp::command(&call),
-            Self::Ftplib => ftplib::command(&call)?,
+            Self::Ftplib => ftplib::command(&call, "tcp")?,
+            Self::MultipathFtplib => ftplib::command(&call, "multipath")?,
         };
         let output = run(&mut command, LIMIT.max(patience * 10))?;
         let (sent, received) = match self {
             Self::Curl => curl::dialogue(&output),
             Self::Lftp => lftp::dialogue(&output),
-            Self::Ftplib => ftplib::dialogue(&output),
+            Self::Ftplib | Self::MultipathFtplib => ftplib::dialogue(&output),
         };
         Ok(Transcript {
             output,

@@ -35,10 +35,12 @@ pub enum ServerKind {
     Vsftpd,
     /// Python's pyftpdlib: connects from any port.
     Pyftpdlib,
+    /// The same with Multipath TCP as control connections, if clients ask for it.
+    MultipathPyftpdlib,
 }
 
 impl ServerKind {
-    /// Every server.
+    /// Every server with plain control connections.
     pub const ALL: [Self; 2] = [Self::Vsftpd, Self::Pyftpdlib];
 
     /// The name people know it by.
@@ -46,6 +48,7 @@ impl ServerKind {
         match self {
             Self::Vsftpd => "vsftpd",
             Self::Pyftpdlib => "pyftpdlib",
+            Self::MultipathPyftpdlib => "multipath-pyftpdlib",
         }
     }
 
@@ -53,7 +56,7 @@ impl ServerKind {
     pub fn is_installed(self, lab: &Lab) -> bool {
         match self {
             Self::Vsftpd => vsftpd::is_installed(lab),
-            Self::Pyftpdlib => pyftpdlib::is_installed(lab),
+            Self::Pyftpdlib | Self::MultipathPyftpdlib => pyftpdlib::is_installed(lab),
         }
     }
 }
@@ -81,7 +84,12 @@ impl Server {
         let log = lab.logs().join(format!("{}.log", kind.name()));
         let mut command = match kind {
             ServerKind::Vsftpd => vsftpd::command(lab, &root, &command_log)?,
-            ServerKind::Pyftpdlib => pyftpdlib::command(lab, &root, &command_log, &reply_log)?,
+            ServerKind::Pyftpdlib => {
+                pyftpdlib::command(lab, "tcp", &root, &command_log, &reply_log)?
+            }
+            ServerKind::MultipathPyftpdlib => {
+                pyftpdlib::command(lab, "multipath", &root, &command_log, &reply_log)?
+            }
         };
         let mut daemon = Daemon::start(&mut command, &log)?;
         let begin = Instant::now();
@@ -132,7 +140,9 @@ impl Server {
         let log = text(&self.command_log)?;
         Ok(match self.kind {
             ServerKind::Vsftpd => vsftpd::commands(&log),
-            ServerKind::Pyftpdlib => log.lines().map(str::to_owned).collect(),
+            ServerKind::Pyftpdlib | ServerKind::MultipathPyftpdlib => {
+                log.lines().map(str::to_owned).collect()
+            }
         })
     }
 
@@ -145,7 +155,9 @@ impl Server {
     pub fn replies(&self) -> Result<Vec<String>> {
         Ok(match self.kind {
             ServerKind::Vsftpd => vsftpd::replies(&text(&self.command_log)?),
-            ServerKind::Pyftpdlib => text(&self.reply_log)?.lines().map(str::to_owned).collect(),
+            ServerKind::Pyftpdlib | ServerKind::MultipathPyftpdlib => {
+                text(&self.reply_log)?.lines().map(str::to_owned).collect()
+            }
         })
     }
 

@@ -16,8 +16,10 @@ pub(super) fn is_installed(lab: &Lab) -> bool {
     interpreter(&lab.server, "pyftpdlib").is_ok()
 }
 
+/// `protocol` is the script's word for what control connections are.
 pub(super) fn command(
     lab: &Lab,
+    protocol: &str,
     root: &Path,
     command_log: &Path,
     reply_log: &Path,
@@ -32,7 +34,8 @@ pub(super) fn command(
         Family::V4 => "0.0.0.0",
         Family::V6 => "::",
     };
-    command.arg(script).args([address, &port]).arg(root);
+    command.arg(script);
+    command.args([protocol, address, &port]).arg(root);
     command.arg(command_log).arg(reply_log);
     Ok(command)
 }

@@ -20,7 +20,7 @@ type Choice = (&'static str, &'static [&'static str]);
 /// What is run unless all is asked for: what depends on the kernel. In an emulated
 /// machine each start of the agent takes ten seconds, so of tests that differ in
 /// their rules or addresses one is enough.
-const DEFAULT: [Choice; 19] = [
+const DEFAULT: [Choice; 22] = [
     (
         "active",
         &[
@@ -68,8 +68,20 @@ const DEFAULT: [Choice; 19] = [
         "without_helper",
         &["the_kernels_helper_makes_active_mode_work"],
     ),
+    (
+        "zones",
+        &[
+            "a_client_inside",
+            "a_kernel_that_can_not_be_asked_refuses_the_option",
+        ],
+    ),
+    (
+        "multipath",
+        &["a_client_inside_with_announcements_that_shrink"],
+    ),
     ("packet_expectation", &[]),
     ("packet_malformed", &[]),
+    ("packet_multipath", &[]),
     ("packet_other", &[]),
     ("packet_refusal", &[]),
     ("packet_rewrite", &[]),

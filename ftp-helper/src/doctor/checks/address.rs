@@ -114,6 +114,7 @@ mod tests {
             control_ports: [21].into(),
             advertise: advertise.map(|text| text.parse().unwrap()),
             ports: PortRange::DYNAMIC,
+            ct_zone: 0,
         };
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
         judge(&outside, &addresses)

@@ -85,7 +85,8 @@ fn fix(reason: Reason) -> Option<&'static str> {
         Reason::NoFreePort => "`ftp-helper run --port-range FIRST-LAST` with more ports",
         Reason::ConntrackMissing => {
             "let the kernel track control connections: no `notrack` rule for them, and netfilter on \
-             the way between inside and outside"
+             the way between inside and outside; where rules put them into a zone, `ftp-helper run \
+             --ct-zone`"
         }
         Reason::ConntrackInsertFailed => {
             "see the check `conntrack-table`; `conntrack -S` shows what the kernel counted"

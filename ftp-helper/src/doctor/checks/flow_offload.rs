@@ -202,6 +202,7 @@ mod tests {
             control_ports: ports.iter().copied().collect(),
             advertise: None,
             ports: PortRange::DYNAMIC,
+            ct_zone: 0,
         }
     }
 

@@ -20,6 +20,7 @@ mod pins;
 mod ports;
 mod rp_filter;
 mod timeouts;
+mod zones;
 
 use anyhow::Result;
 
@@ -49,6 +50,7 @@ pub const CHECKS: &[Check] = &[
     order::CHECK,
     kernel_helper::CHECK,
     flow_offload::CHECK,
+    zones::CHECK,
     cilium::CHECK,
     bridge::CHECK,
     address::CHECK,

@@ -126,6 +126,7 @@ mod tests {
             control_ports: [21].into(),
             advertise: None,
             ports: range.parse().unwrap(),
+            ct_zone: 0,
         };
         judge(&outside, &reserved.parse().unwrap(), local).status
     }

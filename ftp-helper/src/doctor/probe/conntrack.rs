@@ -29,6 +29,8 @@ pub struct Entry {
     pub in_hardware: bool,
     /// State of the connection, a number of `enum tcp_conntrack`.
     pub state: Option<u8>,
+    /// Its zone; 0 is the default.
+    pub zone: u16,
 }
 
 /// The TCP connections to a port.
@@ -92,6 +94,8 @@ fn entry(answer: &NetfilterMessage) -> Option<Entry> {
     const HARDWARE: u32 = 1 << 15;
     /// `CTA_HELP`, and in it `CTA_HELP_NAME`.
     const CTA_HELP: u16 = 5;
+    /// `CTA_ZONE`: a number in network byte order, absent for the default.
+    const CTA_ZONE: u16 = 18;
 
     let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = &answer.inner else {
         return None;
@@ -107,6 +111,10 @@ fn entry(answer: &NetfilterMessage) -> Option<Entry> {
             ConntrackAttribute::CtaProtoInfo(protocols) => entry.state = tcp_state(protocols),
             ConntrackAttribute::Other(other) if other.kind() & NLA_TYPE_MASK == CTA_HELP => {
                 entry.helper = helper_name(&value(other));
+            }
+            ConntrackAttribute::Other(other) if other.kind() & NLA_TYPE_MASK == CTA_ZONE => {
+                let zone = <[u8; 2]>::try_from(value(other)).ok()?;
+                entry.zone = u16::from_be_bytes(zone);
             }
             _ => {}
         }
