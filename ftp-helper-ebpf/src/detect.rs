@@ -92,7 +92,7 @@ fn greets(skb: *mut __sk_buff, work: &mut Work, direction: Direction) -> Option<
 
 #[inline(always)]
 fn starts_with_220(skb: *mut __sk_buff, work: &mut Work) -> bool {
-    if work.packet.payload_len < 4 || !session::prepare(work) {
+    if work.packet.payload_len < 4 || !session::prepare(skb, work) {
         return false;
     }
     let Ok([b'2', b'2', b'0', separator]) = skb::read::<4>(skb, work.payload) else {

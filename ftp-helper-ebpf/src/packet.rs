@@ -97,6 +97,20 @@ impl Packet {
     }
 }
 
+/// Length in bytes of the link header of a packet on a device that has none: in front of
+/// what IPsec has decrypted is that of the device beneath (`xfrm_input`). 0 unless the
+/// packet starts with anything but its network header.
+#[inline(never)]
+pub(crate) fn link_header(skb: *mut __sk_buff, work: &mut Work) -> u32 {
+    let Some(header) = skb::load_header::<[u8; 8]>(skb, Start::Network, 0, &mut work.chunk) else {
+        return 0;
+    };
+    match skb::read::<8>(skb, 0) {
+        Ok(first) if first != *header => LINK_HEADER,
+        _ => 0,
+    }
+}
+
 /// VLAN tags that are in the packet and not beside it: at most two (802.1ad).
 #[inline(never)]
 fn parse_tagged(skb: *mut __sk_buff, work: &mut Work) -> Option<()> {

@@ -18,7 +18,7 @@ use crate::{
     frame::{Frame, Work},
     maps::{ADVERTISED, CLIENTS, HANDSHAKES, INTERFACES, NEW_SESSION, SESSIONS},
     multipath,
-    packet::tcp_flags,
+    packet::{self, tcp_flags},
     piece, seen,
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn handle(skb: *mut __sk_buff, work: &mut Work, direction: Direction)
     }
     set_key(work, direction);
     work.ifindex = ifindex;
-    if !prepare(work) {
+    if !prepare(skb, work) {
         return Verdict::Next;
     }
     if work.interface.flags & interface_flags::FROZEN != 0 {
@@ -103,7 +103,7 @@ pub(crate) fn set_key(work: &mut Work, direction: Direction) {
 
 /// Fills the working memory; false when the interface is not configured.
 #[inline(always)]
-pub(crate) fn prepare(work: &mut Work) -> bool {
+pub(crate) fn prepare(skb: *mut __sk_buff, work: &mut Work) -> bool {
     let Some(interface) = INTERFACES.get_ptr(&work.ifindex) else {
         return false;
     };
@@ -113,7 +113,11 @@ pub(crate) fn prepare(work: &mut Work) -> bool {
         choose_advertised(work);
     }
     work.conntrack = Options::new(work.interface.ct_zone);
-    let link = u32::from(work.interface.link_header) + work.packet.tags;
+    let link = match work.interface.link_header {
+        0 => packet::link_header(skb, work),
+        link => link.into(),
+    };
+    let link = link + work.packet.tags;
     work.transport = link + work.packet.transport;
     work.payload = work.transport + work.packet.transport_len;
     work.len = work.packet.payload_len;

@@ -228,5 +228,7 @@ unsafe impl Plain for Ipv4Hdr {}
 unsafe impl Plain for Ipv6Hdr {}
 // SAFETY: bytes.
 unsafe impl Plain for [u8; 4] {}
+// SAFETY: as above.
+unsafe impl Plain for [u8; 8] {}
 // SAFETY: as above; its bit field is an array of bytes too.
 unsafe impl Plain for TcpHdr {}

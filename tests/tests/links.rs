@@ -186,6 +186,12 @@ fn wireguard() {
     every_shape(Link::Wireguard, "wan0");
 }
 
+/// On an interface of IPsec's own, packets are as they are before and behind it.
+#[test]
+fn ipsec() {
+    both_sides(Link::Xfrm, "wan0");
+}
+
 #[test]
 fn macvlan() {
     both_sides(Link::Macvlan, "wan0");

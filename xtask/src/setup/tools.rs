@@ -36,7 +36,7 @@ const fn program(name: &'static str, package: &'static str, purpose: &'static st
     }
 }
 
-const TOOLS: [Tool; 14] = [
+const TOOLS: [Tool; 15] = [
     program("ip", "iproute2", "network namespaces"),
     program("nft", "nftables", "masquerade and firewall"),
     program(
@@ -48,6 +48,7 @@ const TOOLS: [Tool; 14] = [
     program("ethtool", "ethtool", "offload settings"),
     program("conntrack", "conntrack", "the kernel's connection table"),
     program("tcpdump", "tcpdump", "captures of a failed scenario"),
+    program("wg", "wireguard-tools", "a tunnel as outside interface"),
     program("vsftpd", "vsftpd", "FTP server"),
     program("curl", "curl", "FTP client"),
     program("lftp", "lftp", "FTP client"),

@@ -20,7 +20,7 @@ type Choice = (&'static str, &'static [&'static str]);
 /// What is run unless all is asked for: what depends on the kernel. In an emulated
 /// machine each start of the agent takes ten seconds, so of tests that differ in
 /// their rules or addresses one is enough.
-const DEFAULT: [Choice; 22] = [
+const DEFAULT: [Choice; 23] = [
     (
         "active",
         &[
@@ -60,7 +60,11 @@ const DEFAULT: [Choice; 22] = [
         ],
     ),
     // Most of these devices are modules that a host may lack.
-    ("links", &["tun", "wireguard", "vlan", "below_two_vlans"]),
+    (
+        "links",
+        &["tun", "wireguard", "ipsec", "vlan", "below_two_vlans"],
+    ),
+    ("vrf", &[]),
     ("coexistence", &[]),
     // The kernel of a host may have none.
     ("flow_table", &[]),
