@@ -37,6 +37,8 @@ pub enum Link {
     Wireguard,
     /// Devices without a link header, whose packets IPsec encrypts.
     Xfrm,
+    /// Devices without a link header, whose packets have another IP header in front.
+    Gre,
     /// A device with a MAC address of its own on an Ethernet device.
     Macvlan,
     /// 802.1Q; on [`BASE`], the tag of a packet is beside it.
@@ -56,6 +58,7 @@ impl Link {
             Self::Tun => Some(("tun", "tun")),
             Self::Wireguard => Some(("wireguard", "wireguard")),
             Self::Xfrm => Some(("xfrm", "xfrm_interface")),
+            Self::Gre => Some(("gre", "ip_gre")),
             Self::Macvlan => Some(("macvlan", "macvlan")),
             Self::Vlan | Self::VlanInPacket | Self::DoubleVlan => Some(("vlan", "8021q")),
         }
@@ -97,6 +100,7 @@ impl Link {
         match self {
             Self::Wireguard => tunnel(ends),
             Self::Xfrm => associate(ends),
+            Self::Gre => encapsulate(ends),
             _ => Ok(()),
         }
     }
@@ -107,7 +111,8 @@ impl Link {
             format!("ip link add link {base} name {name} type {rest}")
         };
         match self {
-            Self::Veth | Self::Tun => Vec::new(),
+            // A GRE device is made with its addresses.
+            Self::Veth | Self::Tun | Self::Gre => Vec::new(),
             Self::Wireguard => vec![format!("ip link add {name} type wireguard")],
             Self::Xfrm => vec![format!(
                 "ip link add {name} type xfrm dev {BASE} if_id {IF_ID}"
@@ -130,6 +135,7 @@ fn probe(link: Link, kind: &str) -> Result<()> {
     let lines = match link {
         Link::Veth => return Ok(()),
         Link::Tun => return tun::open("probe0").map(drop),
+        Link::Gre => vec![encapsulation("probe0", BELOW)],
         Link::Wireguard => vec![
             "wg --version".to_owned(),
             format!("ip link add probe0 type {kind}"),
@@ -164,6 +170,20 @@ fn probe(link: Link, kind: &str) -> Result<()> {
 /// The addresses of the two ends of a tunnel. The network of these is of no other use.
 const BELOW: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
+/// The command that makes a GRE device between two addresses.
+fn encapsulation(name: &str, [own, peer]: [&str; 2]) -> String {
+    format!("ip link add {name} type gre local {own} remote {peer} ttl 64")
+}
+
+fn encapsulate(ends: [(&Host, &'static str); 2]) -> Result<()> {
+    let [one, other] = BELOW;
+    for ((host, name), below) in ends.into_iter().zip([[one, other], [other, one]]) {
+        host.must(&format!("ip address add {}/24 dev {BASE}", below[0]))?;
+        host.must(&encapsulation(name, below))?;
+    }
+    Ok(())
+}
+
 /// Which associations and policies of IPsec belong to the device.
 const IF_ID: u32 = 7;
 
@@ -179,8 +199,8 @@ fn association(from: &str, to: &str) -> String {
 
 /// Lets everything that takes the devices go through a tunnel of IPsec.
 fn associate(ends: [(&Host, &'static str); 2]) -> Result<()> {
-    for ((host, _), (own, peer)) in ends.into_iter().zip([(0, 1), (1, 0)]) {
-        let (own, peer) = (BELOW[own], BELOW[peer]);
+    let [one, other] = BELOW;
+    for ((host, _), [own, peer]) in ends.into_iter().zip([[one, other], [other, one]]) {
         host.must(&format!("ip address add {own}/24 dev {BASE}"))?;
         for (from, to, ways) in [(own, peer, &["out"][..]), (peer, own, &["in", "fwd"])] {
             host.must(&association(from, to))?;

@@ -193,6 +193,11 @@ fn ipsec() {
 }
 
 #[test]
+fn gre() {
+    both_sides(Link::Gre, "wan0");
+}
+
+#[test]
 fn macvlan() {
     both_sides(Link::Macvlan, "wan0");
 }

@@ -62,7 +62,14 @@ const DEFAULT: [Choice; 23] = [
     // Most of these devices are modules that a host may lack.
     (
         "links",
-        &["tun", "wireguard", "ipsec", "vlan", "below_two_vlans"],
+        &[
+            "tun",
+            "wireguard",
+            "ipsec",
+            "gre",
+            "vlan",
+            "below_two_vlans",
+        ],
     ),
     ("vrf", &[]),
     ("coexistence", &[]),
