@@ -54,6 +54,7 @@ mod lock;
 mod log;
 mod maps;
 mod multipath;
+mod option;
 mod packet;
 mod piece;
 mod port;

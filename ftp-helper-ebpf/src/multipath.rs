@@ -13,13 +13,10 @@ use ftp_helper_common::reason::Reason;
 use crate::{
     event,
     frame::{Frame, Work},
+    option::{self, HEADER, MAX_HEADER, MULTIPATH, NOP, load_header},
     rewrite::TCP_CHECKSUM,
-    sequence::{HEADER, MAX_HEADER, OPTION_END, OPTION_NOP, load_header},
     skb,
 };
-
-/// `TCPOPT_MPTCP` (RFC 8684 section 3).
-const OPTION_MULTIPATH: u8 = 30;
 
 /// Takes the options out of a SYN or SYN-ACK; false when the packet could not be changed.
 /// A function of its own, behind which the verifier's paths meet.
@@ -55,30 +52,16 @@ unsafe extern "C" fn blank(_index: u32, context: *mut c_void) -> i64 {
     // SAFETY: called by `Frame::repeat`.
     let work = unsafe { Frame::of(context) }.work();
     let at = work.position;
-    if at >= work.packet.transport_len || at >= MAX_HEADER {
-        return 1;
-    }
-    let kind = work.chunk[at as usize & 63];
     if work.count > 0 {
-        work.chunk[at as usize & 63] = OPTION_NOP;
+        work.chunk[at as usize & 63] = NOP;
         work.count -= 1;
         work.position = at + 1;
         return 0;
     }
-    match kind {
-        OPTION_END => return 1,
-        OPTION_NOP => {
-            work.position = at + 1;
-            return 0;
-        }
-        _ => {}
-    }
-    let len = u32::from(work.chunk[(at as usize + 1) & 63]);
-    // The receiver will not read on either.
-    if len < 2 || at + len > work.packet.transport_len {
+    let Some((kind, len)) = option::current(work) else {
         return 1;
-    }
-    if kind == OPTION_MULTIPATH {
+    };
+    if kind == MULTIPATH {
         work.count = len;
         work.source = at;
     } else {

@@ -9,6 +9,7 @@ use ftp_helper_common::{rewrite::Question, session::Direction, stream::before};
 use crate::{
     announce,
     frame::Frame,
+    option::{self, HEADER, MAX_HEADER, NOP, SACK, TIMESTAMPS, load_header},
     packet::{LINK_HEADER, tcp_flags},
     rewrite::{self, TCP_CHECKSUM},
     ring, skb,
@@ -20,14 +21,6 @@ const ACKNOWLEDGMENT: u32 = 8;
 /// Header length, and the flags in its second byte.
 const FLAGS: u32 = 12;
 const URGENT: u32 = 18;
-/// A TCP header without options, and the most there can be of them.
-pub(crate) const HEADER: u32 = 20;
-pub(crate) const MAX_HEADER: u32 = 60;
-/// Option kinds: end, no operation, SACK (RFC 2018), timestamps (RFC 7323).
-pub(crate) const OPTION_END: u8 = 0;
-pub(crate) const OPTION_NOP: u8 = 1;
-const OPTION_SACK: u8 = 5;
-const OPTION_TIMESTAMPS: u8 = 8;
 
 /// Where a number of what goes out is on the wire.
 #[inline(always)]
@@ -113,44 +106,20 @@ fn selective(frame: &mut Frame) -> Result<(), ()> {
     }
 }
 
-/// Reads the TCP header into the chunk.
-#[inline(always)]
-pub(crate) fn load_header(frame: &mut Frame) -> Result<(), ()> {
-    let skb = frame.skb;
-    rewrite::clear_chunk(frame);
-    let work = frame.work();
-    let len = work.packet.transport_len;
-    skb::load(skb, work.transport, &mut work.chunk, len)
-}
-
 /// Walks one option; leaves position and number of SACK edges in `source` and
 /// `count`.
 unsafe extern "C" fn find_sack(_index: u32, context: *mut c_void) -> i64 {
     // SAFETY: called by `Frame::repeat`.
     let work = unsafe { Frame::of(context) }.work();
-    let at = work.position;
-    if at + 1 >= work.packet.transport_len || at >= MAX_HEADER {
+    let Some((kind, len)) = option::current(work) else {
         return 1;
-    }
-    let kind = work.chunk[at as usize & 63];
-    let len = u32::from(work.chunk[(at as usize + 1) & 63]);
-    match kind {
-        OPTION_END => return 1,
-        OPTION_NOP => {
-            work.position = at + 1;
-            return 0;
-        }
-        _ => {}
-    }
-    if len < 2 || at + len > work.packet.transport_len {
-        return 1;
-    }
-    if kind == OPTION_SACK {
-        work.source = at + 2;
+    };
+    if kind == SACK {
+        work.source = work.position + 2;
         work.count = (len - 2) / 4;
         return 1;
     }
-    work.position = at + len;
+    work.position += len;
     0
 }
 
@@ -280,7 +249,7 @@ unsafe extern "C" fn reflect_option(_index: u32, context: *mut c_void) -> i64 {
     }
     let fits = at + 10 <= work.packet.transport_len;
     let at = at as usize;
-    if work.chunk[at & 63] == OPTION_TIMESTAMPS && work.chunk[(at + 1) & 63] == 10 && fits {
+    if work.chunk[at & 63] == TIMESTAMPS && work.chunk[(at + 1) & 63] == 10 && fits {
         for index in 2..6 {
             let value = work.chunk[(at + index) & 63];
             work.chunk[(at + index) & 63] = work.chunk[(at + index + 4) & 63];
@@ -288,7 +257,7 @@ unsafe extern "C" fn reflect_option(_index: u32, context: *mut c_void) -> i64 {
         }
         work.position += 10;
     } else {
-        work.chunk[at & 63] = OPTION_NOP;
+        work.chunk[at & 63] = NOP;
         work.position += 1;
     }
     0
