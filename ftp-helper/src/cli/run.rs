@@ -50,9 +50,10 @@ pub(super) struct Arguments {
     #[arg(
         long = "control-port",
         value_name = "[IFACE=]PORT",
-        default_value = "21"
+        default_value = "21",
+        value_parser = control_port
     )]
-    control_ports: Vec<PlacedPort>,
+    control_ports: Vec<Placed>,
 
     /// Outside ports, from 1024 on, for data connections whose announced port is
     /// taken
@@ -134,8 +135,8 @@ pub(super) struct Arguments {
     /// The connections through the interfaces, or through this one, are in this zone of
     /// conntrack, as rules with `ct zone set` say. Of several that fit an interface the
     /// last one counts; may be given several times
-    #[arg(long = "ct-zone", value_name = "[IFACE=]ZONE")]
-    ct_zones: Vec<PlacedZone>,
+    #[arg(long = "ct-zone", value_name = "[IFACE=]ZONE", value_parser = ct_zone)]
+    ct_zones: Vec<Placed>,
 
     /// Set this mark on the conntrack entries of data connections, like 0x15 or
     /// 0x10/0xf0, so that rules can match them
@@ -208,19 +209,8 @@ pub(super) fn command() -> Command {
     Arguments::augment_args(Command::new("run"))
 }
 
-/// `[IFACE=]PORT`, without an interface for all of them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct PlacedPort {
-    interface: Option<Pattern>,
-    port: u16,
-}
-
-/// `[IFACE=]ZONE`, without an interface for all of them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct PlacedZone {
-    interface: Option<Pattern>,
-    zone: u16,
-}
+/// A number of an interface, or without one of all of them.
+type Placed = (Option<Pattern>, u16);
 
 /// Splits `[IFACE=]VALUE`.
 fn placed(text: &str) -> Result<(Option<Pattern>, &str)> {
@@ -230,31 +220,22 @@ fn placed(text: &str) -> Result<(Option<Pattern>, &str)> {
     })
 }
 
-impl FromStr for PlacedZone {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (interface, zone) = placed(text)?;
-        let zone = zone
-            .parse()
-            .with_context(|| format!("`{zone}` is no zone from 0 to 65535"))?;
-        Ok(Self { interface, zone })
-    }
+/// `[IFACE=]PORT`
+fn control_port(text: &str) -> Result<Placed> {
+    let (interface, port) = placed(text)?;
+    let port: NonZeroU16 = port
+        .parse()
+        .with_context(|| format!("`{port}` is no port from 1 to 65535"))?;
+    Ok((interface, port.get()))
 }
 
-impl FromStr for PlacedPort {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (interface, port) = placed(text)?;
-        let port: NonZeroU16 = port
-            .parse()
-            .with_context(|| format!("`{port}` is no port from 1 to 65535"))?;
-        Ok(Self {
-            interface,
-            port: port.get(),
-        })
-    }
+/// `[IFACE=]ZONE`
+fn ct_zone(text: &str) -> Result<Placed> {
+    let (interface, zone) = placed(text)?;
+    let zone = zone
+        .parse()
+        .with_context(|| format!("`{zone}` is no zone from 0 to 65535"))?;
+    Ok((interface, zone))
 }
 
 /// `IFACE=ADDRESS`
@@ -314,21 +295,13 @@ pub(super) fn settings(arguments: &Arguments) -> Result<Settings> {
     let selection = Selection {
         outsides: arguments.interfaces.clone(),
         insides: arguments.insides.clone(),
-        control_ports: arguments
-            .control_ports
-            .iter()
-            .map(|PlacedPort { interface, port }| (interface.clone(), *port))
-            .collect(),
+        control_ports: arguments.control_ports.clone(),
         advertise: arguments
             .advertise
             .iter()
             .map(|Advertise { interface, address }| (interface.clone(), *address))
             .collect(),
-        ct_zones: arguments
-            .ct_zones
-            .iter()
-            .map(|PlacedZone { interface, zone }| (interface.clone(), *zone))
-            .collect(),
+        ct_zones: arguments.ct_zones.clone(),
         detect: arguments.detect,
     };
     selection.check()?;

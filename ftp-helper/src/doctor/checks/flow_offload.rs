@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::{Check, no_interface};
+use super::{Check, no_interface, of_entries};
 use crate::doctor::{
     Finding, Gateway,
     gateway::Outside,
@@ -45,13 +45,7 @@ fn run(gateway: &Gateway) -> Vec<Finding> {
         for save in gateway.saves().iter().flatten() {
             found.extend(in_iptables(save, outside));
         }
-        match in_hardware(gateway, outside) {
-            Ok(more) => found.extend(more),
-            Err(error) => found.push(Finding::skip(
-                "conntrack",
-                format!("its entries can not be read: {error:#}"),
-            )),
-        }
+        found.extend(of_entries(in_hardware(gateway, outside)));
         if found.is_empty() {
             let reason = "no flow table takes its control connections";
             found.push(Finding::ok(&outside.device.name, reason));

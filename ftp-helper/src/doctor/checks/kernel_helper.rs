@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Check, counted};
+use super::{Check, counted, list, of_entries, of_rules};
 use crate::doctor::{
     Finding, Gateway,
     probe::{
@@ -32,42 +32,23 @@ const BOTH: &str = "the kernel's helper changes the lines first, waits for the s
 
 fn run(gateway: &Gateway) -> Result<Vec<Finding>> {
     let ports = gateway.control_ports();
-    let mut findings = Vec::new();
-    match gateway.ruleset() {
-        Ok(ruleset) => findings.extend(in_nft(ruleset, &ports)),
-        Err(error) => findings.push(Finding::skip("nftables", error)),
-    }
-    for save in gateway.saves() {
-        match save {
-            Ok(save) => findings.extend(in_iptables(save, &ports)),
-            Err(error) => findings.push(Finding::skip("iptables", error)),
-        }
-    }
+    let mut findings = of_rules(
+        gateway,
+        |ruleset| in_nft(ruleset, &ports),
+        |save| in_iptables(save, &ports),
+    );
     findings.extend(by_default(&ports)?);
-    match attached(gateway, &ports) {
-        Ok(found) => findings.extend(found),
-        Err(error) => findings.push(Finding::skip(
-            "conntrack",
-            format!("its entries can not be read: {error:#}"),
-        )),
-    }
+    findings.extend(of_entries(attached(gateway, &ports)));
     if findings.iter().all(|finding| !finding.conflict) {
         findings.insert(
             0,
             Finding::ok(
-                list(&ports),
+                list("port", &ports),
                 "nothing that could be read attaches the kernel's helper",
             ),
         );
     }
     Ok(findings)
-}
-
-/// `port 21`, `ports 21, 2121`
-fn list(ports: &BTreeSet<u16>) -> String {
-    let numbers: Vec<String> = ports.iter().map(u16::to_string).collect();
-    let word = if ports.len() == 1 { "port" } else { "ports" };
-    format!("{word} {}", numbers.join(", "))
 }
 
 fn among(ports: &BTreeSet<u16>, matches: impl Fn(u16) -> bool) -> BTreeSet<u16> {
@@ -96,7 +77,7 @@ fn in_nft(ruleset: &Ruleset, ports: &BTreeSet<u16>) -> Vec<Finding> {
             format!(
                 "rule {} attaches it to {}: {BOTH}",
                 rule.handle,
-                list(&covered)
+                list("port", &covered)
             ),
             format!("nft delete rule {place} handle {}", rule.handle),
         );
@@ -134,7 +115,7 @@ fn in_iptables(save: &Save, ports: &BTreeSet<u16>) -> Vec<Finding> {
         }
         let warning = Finding::warn(
             format!("{} {} {}", save.tool, rule.table, rule.chain),
-            format!("a rule attaches it to {}: {BOTH}", list(&covered)),
+            format!("a rule attaches it to {}: {BOTH}", list("port", &covered)),
             rule.removal(&save.tool),
         );
         findings.push(warning.conflict());
@@ -165,7 +146,7 @@ fn by_default(ports: &BTreeSet<u16>) -> Result<Option<Finding>> {
             SETTING,
             format!(
                 "the kernel attaches it to {} by itself: {BOTH}",
-                list(&covered)
+                list("port", &covered)
             ),
             format!("sysctl -w {SETTING}=0"),
         )
@@ -256,11 +237,5 @@ mod tests {
         );
         assert_eq!(in_iptables(&save, &BTreeSet::from([3005])).len(), 1);
         assert!(in_iptables(&save, &BTreeSet::from([22])).is_empty());
-    }
-
-    #[test]
-    fn ports_as_words() {
-        assert_eq!(list(&BTreeSet::from([21])), "port 21");
-        assert_eq!(list(&BTreeSet::from([2121, 21])), "ports 21, 2121");
     }
 }

@@ -22,9 +22,14 @@ mod rp_filter;
 mod timeouts;
 mod zones;
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
-use super::{Finding, Gateway};
+use super::{
+    Finding, Gateway,
+    probe::{iptables::Save, nft::Ruleset},
+};
 
 /// Something that is looked at.
 pub struct Check {
@@ -72,6 +77,40 @@ fn no_interface() -> Finding {
     )
 }
 
+/// What the rules of nftables and of iptables show, and why some of them can not be read.
+fn of_rules(
+    gateway: &Gateway,
+    in_nft: impl Fn(&Ruleset) -> Vec<Finding>,
+    in_iptables: impl Fn(&Save) -> Vec<Finding>,
+) -> Vec<Finding> {
+    let mut findings = match gateway.ruleset() {
+        Ok(ruleset) => in_nft(ruleset),
+        Err(error) => vec![Finding::skip("nftables", error)],
+    };
+    for save in gateway.saves() {
+        match save {
+            Ok(save) => findings.extend(in_iptables(save)),
+            Err(error) => findings.push(Finding::skip("iptables", error)),
+        }
+    }
+    findings
+}
+
+/// What the entries of conntrack show, or why they can not be read.
+fn of_entries(found: Result<Vec<Finding>>) -> Vec<Finding> {
+    found.unwrap_or_else(|error| {
+        let reason = format!("its entries can not be read: {error:#}");
+        vec![Finding::skip("conntrack", reason)]
+    })
+}
+
+/// `port 21`, `ports 21, 2121`.
+fn list(word: &str, numbers: &BTreeSet<u16>) -> String {
+    let plural = if numbers.len() == 1 { "" } else { "s" };
+    let numbers: Vec<String> = numbers.iter().map(u16::to_string).collect();
+    format!("{word}{plural} {}", numbers.join(", "))
+}
+
 /// `1 entry`, `2 entries`.
 fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
@@ -112,5 +151,11 @@ mod tests {
             .collect();
         let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
         assert_eq!(described, names);
+    }
+
+    #[test]
+    fn ports_as_words() {
+        assert_eq!(list("port", &BTreeSet::from([21])), "port 21");
+        assert_eq!(list("port", &BTreeSet::from([2121, 21])), "ports 21, 2121");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Check, counted, no_interface};
+use super::{Check, counted, list, no_interface, of_entries, of_rules};
 use crate::doctor::{
     Finding, Gateway,
     probe::{
@@ -33,34 +33,17 @@ fn run(gateway: &Gateway) -> Vec<Finding> {
     // Which rule is about which interface is not asked: one that looks there is enough.
     let known: BTreeSet<u16> = gateway.outsides.iter().map(|it| it.ct_zone).collect();
     let ports = gateway.control_ports();
-    let mut findings = Vec::new();
-    match gateway.ruleset() {
-        Ok(ruleset) => findings.extend(in_nft(ruleset, &ports, &known)),
-        Err(error) => findings.push(Finding::skip("nftables", error)),
-    }
-    for save in gateway.saves() {
-        match save {
-            Ok(save) => findings.extend(in_iptables(save, &ports, &known)),
-            Err(error) => findings.push(Finding::skip("iptables", error)),
-        }
-    }
-    match tracked(gateway, &ports, &known) {
-        Ok(found) => findings.extend(found),
-        Err(error) => findings.push(Finding::skip(
-            "conntrack",
-            format!("its entries can not be read: {error:#}"),
-        )),
-    }
+    let mut findings = of_rules(
+        gateway,
+        |ruleset| in_nft(ruleset, &ports, &known),
+        |save| in_iptables(save, &ports, &known),
+    );
+    findings.extend(of_entries(tracked(gateway, &ports, &known)));
     if findings.iter().all(|finding| finding.fix.is_none()) {
-        let zones: Vec<String> = known.iter().map(u16::to_string).collect();
-        let subject = match known.len() {
-            1 => format!("zone {}", zones[0]),
-            _ => format!("zones {}", zones.join(", ")),
-        };
         findings.insert(
             0,
             Finding::ok(
-                subject,
+                list("zone", &known),
                 "nothing that could be read puts control connections anywhere else",
             ),
         );
@@ -182,10 +165,10 @@ fn tracked(
 
 /// `zone 7`, `one of the zones 1, 2`
 fn named(zones: &BTreeSet<u16>) -> String {
-    let numbers: Vec<String> = zones.iter().map(u16::to_string).collect();
-    match numbers.as_slice() {
-        [zone] => format!("zone {zone}"),
-        _ => format!("one of the zones {}", numbers.join(", ")),
+    let zone = list("zone", zones);
+    match zones.len() {
+        1 => zone,
+        _ => format!("one of the {zone}"),
     }
 }
 
